@@ -1,0 +1,3 @@
+//! posts-clean.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! social-engagement.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! The one binary: composes the roles.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Whole-system tests; the code is in `tests/`.
