@@ -1,1 +1,14 @@
-//! belljar-engine.
+//! The scheduling engine: every decision about runs, task instances, leases and permits, as pure
+//! code.
+//!
+//! Owns: [`Engine`], the value that the leader holds, and [`Engine::apply`], the only way it
+//! changes. Leaves to others: time and randomness (arguments), storage (`belljar-store` writes the
+//! [`Batch`] of changes that `apply` returns), HTTP, and what a dataset or an image is.
+//!
+//! *Invariant*: nothing here reads a clock, draws a random number of its own, or does I/O.
+
+pub mod plan;
+pub mod rows;
+mod state;
+
+pub use state::{Cause, RunState, TaskState};
