@@ -1,1 +1,43 @@
-//! belljar-sandbox.
+//! The only container code of Belljar, and its security boundary.
+//!
+//! One pure function turns an order into a whole [`ContainerPlan`]; a thin layer carries it out,
+//! reads the effective settings back and refuses to run on any difference; when the program has
+//! ended, everything it wrote is collected as hostile. The reasons behind every setting are in
+//! `docs/security/sandbox.md`.
+//!
+//! Owns: plans, containers, cgroups, `/out`, outputs, image archives, receipts. Leaves to others:
+//! where inputs come from and results go, leases, retries.
+//!
+//! Invariant: nothing outside [`docker`] knows a container id or imports `bollard`.
+
+mod attempt;
+mod error;
+mod facts;
+mod finished;
+pub mod image;
+pub mod outputs;
+mod policy;
+mod readback;
+mod receipt;
+mod refusal;
+mod runtime;
+#[cfg(test)]
+mod testing;
+
+pub use attempt::{
+    AttemptName, AttemptSpec, Identity, InputKind, InputMount, InputSource, Limits, NotAnAttempt,
+    Tier,
+};
+pub use error::{Result, SandboxError};
+pub use facts::{CgroupDriver, CgroupVersion, Finding, GvisorFacts, HostFacts, Severity};
+pub use finished::{Cause, CauseKind, Ended, Exit, Finished, StopReason, Usage, Verdict};
+pub use image::{ImageConfig, ImageFacts, ImageId};
+pub use outputs::{Declared, DeclaredArtifact, Outputs};
+pub use policy::{Ceilings, Policy};
+pub use readback::Setting;
+pub use receipt::{Check, Receipt, ReceiptInput, ReceiptRuntime};
+pub use refusal::Refusal;
+pub use runtime::{
+    Adopted, Collect, Found, LogEvent, LogFollower, LogFrame, LogOffsets, LogStream, Runtime,
+    Stage, Started, Swept,
+};
