@@ -1,1 +1,3 @@
 //! belljar-api.
+
+pub mod executor;

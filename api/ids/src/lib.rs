@@ -1,4 +1,4 @@
-//! The identifiers that cross a process boundary: one type per id, so that a run's id can never be
+//! The identifiers and states that cross a process boundary: one type per id, so that a run's id can never be
 //! passed where an executor's is wanted.
 //!
 //! Owns: the types, their text forms and the checks on them. Leaves to others: what an id refers to.
@@ -11,6 +11,7 @@ mod digest;
 mod name;
 mod number;
 mod random;
+mod state;
 
 pub use digest::Digest;
 pub use name::{
@@ -19,6 +20,7 @@ pub use name::{
 };
 pub use number::{Epoch, EventSeq, Fence, MapIndex, Micros};
 pub use random::{ClaimId, ExecutorId, RequestId, RunId, TokenId};
+pub use state::{Cause, RunState, TaskState, UnknownName};
 
 /// Why a text is not the id it was taken for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -7,8 +7,9 @@
 //!
 //! *Invariant*: nothing here reads a clock, draws a random number of its own, or does I/O.
 
+mod cost;
 pub mod plan;
 pub mod rows;
-mod state;
 
-pub use state::{Cause, RunState, TaskState};
+pub use belljar_ids::{Cause, RunState, TaskState};
+pub use cost::{Spends, final_state};

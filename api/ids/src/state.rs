@@ -1,6 +1,7 @@
 //! The names of the states a run and a task instance can be in, and of the causes beside them.
 //!
-//! The set of task-instance states and who moves an instance on from each is `docs/states.md`.
+//! Owns: the words, the same in SQL, JSON, the CLI and the UI. Leaves to others: who moves what from
+//! one state to the next (the engine, `docs/states.md`).
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -179,60 +180,6 @@ impl RunState {
     #[must_use]
     pub const fn is_terminal(self) -> bool {
         matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled)
-    }
-}
-
-/// What a cause spends, and whether the task instance may be tried again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Spends {
-    /// One of the task's tries.
-    Try,
-    /// One of the losses that the infrastructure is allowed.
-    Infrastructure,
-    /// Nothing; the instance ends.
-    Final,
-}
-
-impl Cause {
-    /// What an attempt that ended by this cause spends: the table in `docs/states.md`.
-    #[must_use]
-    pub const fn spends(self) -> Spends {
-        match self {
-            Self::ExitCode
-            | Self::ResultMissing
-            | Self::ResultInvalid
-            | Self::Memory
-            | Self::Pids
-            | Self::OutputLimit
-            | Self::OutputRefused
-            | Self::AttemptTimeout => Spends::Try,
-            Self::ExecutorLost
-            | Self::EngineRestarted
-            | Self::ImageUnavailable
-            | Self::InputUnavailable
-            | Self::HostRebooted
-            | Self::ExecutorError => Spends::Infrastructure,
-            Self::QueueTimeout
-            | Self::ImageRefused
-            | Self::Tampering
-            | Self::SandboxUnverified
-            | Self::Cancelled
-            | Self::Upstream => Spends::Final,
-        }
-    }
-
-    /// The state of an instance that ended by this cause.
-    #[must_use]
-    pub const fn final_state(self) -> TaskState {
-        match self.spends() {
-            Spends::Infrastructure => TaskState::Crashed,
-            Spends::Try | Spends::Final => match self {
-                Self::AttemptTimeout | Self::QueueTimeout => TaskState::TimedOut,
-                Self::Cancelled => TaskState::Cancelled,
-                Self::Upstream => TaskState::UpstreamFailed,
-                _ => TaskState::Failed,
-            },
-        }
     }
 }
 
