@@ -91,4 +91,5 @@ runsc=$(runsc_path) || exit $?
 register_runtime "$runsc"
 ensure_dockerd
 activate_runtime "$runsc"
-say "ready: $("$runsc" --version | head -n 1) is the Docker runtime $RUNTIME_NAME"
+version=$("$runsc" --version)
+say "ready: ${version%%$'\n'*} is the Docker runtime $RUNTIME_NAME"

@@ -41,9 +41,11 @@ as_root() {
 
 # The start time of a process in clock ticks (proc(5), field 22), empty when it does not run.
 # Together with the pid it names one process for good: pids are used again, this pair is not.
+# A zombie has ended: it only waits for an init that is slow to notice.
 process_start() {
-	[ -r "/proc/$1/stat" ] || return 0
-	sed 's/^.*) //' "/proc/$1/stat" 2>/dev/null | cut -d' ' -f20
+	local fields
+	fields=$(sed 's/^.*) //' "/proc/$1/stat" 2>/dev/null) || return 0
+	[ "${fields%% *}" = Z ] || cut -d' ' -f20 <<<"$fields"
 }
 
 # record_pid NAME PID: remembers that we started PID.

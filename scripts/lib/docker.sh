@@ -45,7 +45,7 @@ runsc_path() {
 		if [ -n "$registered" ] && [ -x "$registered" ]; then path=$registered; else path=$(command -v runsc); fi
 	fi
 	case $path in /*) ;; *) die "runsc must be given by an absolute path, not '$path'" 64 ;; esac
-	"$path" --version 2>/dev/null | grep -q '^runsc version' ||
+	[[ $("$path" --version 2>/dev/null) == 'runsc version'* ]] ||
 		die "$path is not a working runsc: '$path --version' does not say 'runsc version …'" 78
 	printf '%s\n' "$path"
 }
@@ -77,7 +77,7 @@ start_dockerd() {
 	mkdir -p "$(dirname "$DOCKERD_LOG")"
 	launch_dockerd && return 0
 	stop_recorded dockerd 20
-	if tail -n 40 "$DOCKERD_LOG" | grep -qiE 'iptables|bridge|network controller'; then
+	if grep -qiE 'iptables|bridge|network controller' <<<"$(tail -n 40 "$DOCKERD_LOG")"; then
 		warn "dockerd could not set up its bridge; starting it without one (Belljar needs none)"
 		launch_dockerd --bridge=none --iptables=false --ip6tables=false && return 0
 		stop_recorded dockerd 20

@@ -15,6 +15,14 @@ SCRIPTS = pathlib.Path(__file__).resolve().parent.parent
 FOREIGN = {"log-level": "warn", "runtimes": {"other": {"path": "/bin/true"}}}
 
 
+def runs(pid):
+    """Whether the process runs; a zombie that an init has not yet reaped does not."""
+    try:
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
 class Setup(unittest.TestCase):
     """Each test has a daemon of its own, started by setup.sh and ended by teardown.sh."""
 
@@ -79,7 +87,7 @@ class Setup(unittest.TestCase):
 
         done = self.run_script("teardown.sh")
         self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertFalse(pathlib.Path(f"/proc/{pid}").exists())
+        self.assertFalse(runs(pid))
         self.assertIn("nothing to stop", self.run_script("teardown.sh").stderr)
         self.assertEqual(own.read_bytes() if own.exists() else None, own_before)
 
