@@ -7,8 +7,11 @@
 //!
 //! *Invariant*: nothing here reads a clock, draws a random number of its own, or does I/O.
 
+pub mod command;
 mod cost;
+pub mod permits;
 pub mod plan;
+mod ready;
 pub mod rows;
 
 pub use belljar_ids::{Cause, RunState, TaskState};
