@@ -16,6 +16,9 @@ requirements() {
 		mmdebstrap|mmdebstrap|makes the base image for Python analyses
 		debian-keyring|debian-archive-keyring|mmdebstrap checks signatures with it
 	END
+	# Docker loads its profile with it, and starts no container where it cannot.
+	[ "$(cat /sys/module/apparmor/parameters/enabled 2>/dev/null)" != Y ] ||
+		echo 'apparmor_parser|apparmor|this kernel has AppArmor, so Docker needs it'
 	[ "$1" != test ] || cat <<-'END'
 		initdb|postgresql|the store is tested on it
 		chromium|chromium|the web pages are tested in it
@@ -90,10 +93,11 @@ services_unheld() {
 
 # install_packages PACKAGE…: with apt, as root. Updates the lists first: only called when something is missing.
 install_packages() {
-	local apt=(apt-get -q -y -o DPkg::Lock::Timeout=300) names=() package version
+	local apt=(apt-get -qq -y -o DPkg::Lock::Timeout=300 -o Dpkg::Use-Pty=0) names=() package version log
+	log=$(mktemp)
 	export DEBIAN_FRONTEND=noninteractive NEEDRESTART_MODE=l
 	step "installing $*"
-	"${apt[@]}" update >&2 || warn "apt-get update failed; trying with the lists that are there"
+	"${apt[@]}" update >>"$log" 2>&1 || warn "apt-get update failed; trying with the lists that are there"
 	for package in "$@"; do
 		version=
 		[ "$package" != runsc ] || version=$(newest_version runsc)
@@ -101,10 +105,13 @@ install_packages() {
 	done
 	services_held
 	trap services_unheld EXIT
-	"${apt[@]}" install --no-install-recommends "${names[@]}" >&2 ||
+	if ! "${apt[@]}" install --no-install-recommends "${names[@]}" >>"$log" 2>&1; then
+		cat "$log" >&2
 		die "apt-get could not install: ${names[*]} (its messages are above)" 69
+	fi
 	services_unheld
 	trap - EXIT
+	rm -f "$log"
 }
 
 # ensure_packages PURPOSE: installs what is missing, or says what it is and ends.
