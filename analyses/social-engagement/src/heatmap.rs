@@ -156,8 +156,14 @@ fn legend(svg: &mut String, scale: &Scale) {
         text(svg, LEFT, y + 14, &attributes, "No posts.");
         return;
     };
-    text(svg, LEFT, y + 13, &attributes, "Mean engagement per post");
-    let left = LEFT + 190;
+    text(
+        svg,
+        LEFT,
+        y + 13,
+        &attributes,
+        "Mean engagement per post, from",
+    );
+    let left = LEFT + 226;
     let width = 64;
     for (step, bound) in bounds.iter().enumerate() {
         let x = left + step * width;
@@ -167,7 +173,7 @@ fn legend(svg: &mut String, scale: &Scale) {
             width - GAP,
             COLOURS[step]
         );
-        let label = format!("{}{}", if step == 0 { "from " } else { "" }, short(*bound));
+        let label = short(*bound);
         text(
             svg,
             x,
@@ -198,13 +204,13 @@ fn escape(text: &str) -> String {
         .replace('>', "&gt;")
 }
 
-/// `12 345 678` with narrow no-break spaces.
+/// `12,345,678`
 fn grouped(number: u128) -> String {
     let digits = number.to_string();
     let mut out = String::new();
     for (at, digit) in digits.chars().enumerate() {
         if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            out.push('\u{202f}');
+            out.push(',');
         }
         out.push(digit);
     }
@@ -285,7 +291,7 @@ mod tests {
                 "0", "7", "999", "1k", "1.2k", "9.9k", "10k", "35k", "999k", "1.0M", "5.6M"
             ]
         );
-        assert_eq!(grouped(1_234_567), "1\u{202f}234\u{202f}567");
+        assert_eq!(grouped(1_234_567), "1,234,567");
         assert_eq!(grouped(123), "123");
     }
 
