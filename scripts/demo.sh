@@ -1,0 +1,66 @@
+#!/usr/bin/env bash
+# The demo: starts Belljar unless it runs, makes what the demo DAG needs, runs it in real containers,
+# prints the results. `make demo` sets up and builds first. Run again, it finds what is there.
+#
+# Environment: DATA, an export as CSV (default: the sample in the project); BELLJAR_DATA_DIR, BELLJAR_SERVER.
+set -euo pipefail
+HERE=$(dirname "${BASH_SOURCE[0]}")
+# shellcheck source=scripts/lib/common.sh
+. "$HERE/lib/common.sh"
+# shellcheck source=scripts/lib/belljar.sh
+. "$HERE/lib/belljar.sh"
+
+ANALYSES=(posts-clean social-engagement writing-patterns insights-report)
+DAG=$BELLJAR_ROOT/dag-specs/examples/social-insights.yaml
+DATA=${DATA:-$BELLJAR_ROOT/analyses/posts-clean/sample/posts.csv}
+OUT=${BELLJAR_DEMO_OUT:-$BELLJAR_ROOT/target/demo}
+
+belljar() { "$BELLJAR_BIN" "$@"; }
+
+# json EXPRESSION: evaluates a Python expression over `it`, the JSON on stdin.
+json() { "$PYTHON" -c 'import json, sys; it = json.load(sys.stdin); print(eval(sys.argv[1]))' "$1"; }
+
+submit_missing_analyses() {
+	local published name
+	published=$(belljar --output json analysis list | json '" ".join(a["analysis"] + "@" + a["version"] for a in it["items"])')
+	for name in "${ANALYSES[@]}"; do
+		if [[ " $published " == *" $name@1.0.0 "* ]]; then
+			say "analysis $name@1.0.0 is there"
+		else
+			step "submitting analysis $name"
+			belljar analysis submit "$BELLJAR_ROOT/analyses/$name" >&2
+		fi
+	done
+}
+
+[ -r "$DATA" ] || die "there is no readable file $DATA (make demo DATA=path/to/export.csv)" 66
+bash "$HERE/start.sh"
+belljar pool set heavy --slots 2 >&2
+submit_missing_analyses
+step "putting $DATA in as the dataset posts"
+belljar dataset put posts "$DATA" --media-type text/csv >&2
+step "applying ${DAG#"$BELLJAR_ROOT"/}"
+belljar dag apply "$DAG" >&2
+
+step "running the DAG social-insights"
+run=$(belljar --output json dag run social-insights | json 'it["run"]')
+belljar run watch "$run" >&2
+
+mkdir -p "$OUT"
+for task in clean engagement words report; do
+	belljar run result "$run" "$task" >"$OUT/$task.json"
+done
+belljar run artifact "$run" report report -o "$OUT/report.html" >&2
+
+printf '\nResults of %s\n\n' "$run"
+"$PYTHON" "$HERE/lib/headline.py" "$OUT"
+cat <<END
+
+  Report      $OUT/report.html   (open it in a browser)
+
+Belljar goes on running:
+
+  Web page    $BELLJAR_SERVER   (sign in with the token that 'make token' prints)
+  This run    $BELLJAR_BIN run show $run
+  Stop it     make stop
+END

@@ -1,0 +1,47 @@
+"""Prints the demo's results for a person: headline.py FOLDER, with clean.json, engagement.json and words.json in it."""
+
+import json
+import pathlib
+import sys
+
+WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+
+
+def best(entries):
+    """The index of the highest mean among those with posts; None where there are none."""
+    filled = [(entry["mean"], -index) for index, entry in enumerate(entries) if entry["posts"]]
+    return -max(filled)[1] if filled else None
+
+
+def lines(clean, engagement, words):
+    """The lines to print."""
+    yield "Posts", f"{clean['kept']:,} kept of {clean['rows']:,} rows, read as {clean['encoding']}"
+    yield "Engagement", (
+        f"{engagement['total_engagement']:,} in all; "
+        f"mean {engagement['mean_engagement']:,.1f}, median {engagement['median_engagement']:,.1f} a post"
+    )
+    hour, weekday = best(engagement["by_hour"]), best(engagement["by_weekday"])
+    if hour is not None:
+        yield "Best time", f"{hour:02}:00 to {(hour + 1) % 24:02}:00, and {WEEKDAYS[weekday]}s (highest mean)"
+    kinds = engagement["by_kind"].items()
+    yield "Kinds", ", ".join(f"{kind} {entry['posts']:,}" for kind, entry in kinds)
+    yield "Words", (
+        f"{words['words']:,} in {words['posts']:,} posts, {words['distinct_words']:,} different, "
+        f"type-token ratio {words['type_token_ratio']:.3f}"
+    )
+    top = ", ".join(f"{entry['word']} {entry['count']}" for entry in words["top_words"][:10])
+    if top:
+        yield "Top words", top
+
+
+def main(folder):
+    """Reads the three results and prints them."""
+    results = [
+        json.loads(pathlib.Path(folder, f"{task}.json").read_text()) for task in ("clean", "engagement", "words")
+    ]
+    for name, text in lines(*results):
+        print(f"  {name:<11} {text}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
