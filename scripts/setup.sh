@@ -83,6 +83,7 @@ if ! is_root; then
 fi
 
 ensure_packages "$purpose"
+ensure_loop_devices
 if ! id -u belljar >/dev/null 2>&1; then
 	step "making the system user belljar"
 	useradd --system --user-group --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin belljar

@@ -14,7 +14,10 @@ use utoipa::{IntoParams, ToSchema};
 #[derive(Debug, Clone, Copy, Serialize, ToSchema)]
 #[schema(as = RunState)]
 #[serde(rename_all = "snake_case")]
-#[expect(missing_docs, reason = "documented at RunState; a test compares the names")]
+#[expect(
+    missing_docs,
+    reason = "documented at RunState; a test compares the names"
+)]
 pub enum RunStateSchema {
     Queued,
     Running,
@@ -28,7 +31,10 @@ pub enum RunStateSchema {
 #[derive(Debug, Clone, Copy, Serialize, ToSchema)]
 #[schema(as = TaskState)]
 #[serde(rename_all = "snake_case")]
-#[expect(missing_docs, reason = "documented at TaskState; a test compares the names")]
+#[expect(
+    missing_docs,
+    reason = "documented at TaskState; a test compares the names"
+)]
 pub enum TaskStateSchema {
     Pending,
     Ready,

@@ -139,8 +139,6 @@ pub struct Peaks {
     pub cpu_ms: Option<u64>,
     /// Processes and threads, the sandbox's own included.
     pub pids: Option<u64>,
-    /// Bytes in `/out`.
-    pub disk_bytes: Option<u64>,
 }
 
 /// An attempt's two logs.

@@ -25,6 +25,13 @@ requirements() {
 	END
 }
 
+# Loop devices carry the size-limited file systems for results. Where they are a module, nothing loads it by itself.
+ensure_loop_devices() {
+	[ -e /dev/loop-control ] || modprobe loop 2>/dev/null || true
+	[ -e /dev/loop-control ] ||
+		die "this kernel has no loop devices (/dev/loop-control), which results need: load the module 'loop', or in a container pass the device in" 71
+}
+
 # is_there NAME: whether a requirement is met on this machine.
 is_there() {
 	case $1 in

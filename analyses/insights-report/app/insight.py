@@ -77,8 +77,9 @@ def timing(engagement):
     hours, weekdays = engagement["by_hour"], engagement["by_weekday"]
     busy_hour, busy_day = best(hours, 1, "posts"), best(weekdays, 1, "posts")
     sentences = [
-        f"Most posts go out {hour(busy_hour)} ({number(hours[busy_hour]['posts'])} of them) and on "
-        f"{WEEKDAYS[busy_day]}s ({number(weekdays[busy_day]['posts'])})."
+        f"The busiest hour is {busy_hour:02}:00 to {busy_hour:02}:59, with "
+        f"{plural(hours[busy_hour]['posts'], 'post')}, the busiest day {WEEKDAYS[busy_day]}, with "
+        f"{number(weekdays[busy_day]['posts'])}."
     ]
     least = enough(posts)
     strong_hour, strong_day = best(hours, least, "mean"), best(weekdays, least, "mean")
@@ -130,8 +131,8 @@ def writing(words):
         top = words["top_words"][0]
         times = "once" if top["count"] == 1 else f"{number(top['count'])} times"
         text += (
-            " The word that says most about the subjects, common words left out, is "
-            f"<strong>{escape(top['word'])}</strong>: it comes {times}."
+            " The most frequent one, common words left out, is "
+            f"<strong>{escape(top['word'])}</strong>, used {times}."
         )
     return text
 

@@ -49,8 +49,8 @@ def render(engagement, words, heatmap, cloud):
 def header(engagement):
     """Title and the one sentence that everything hangs on."""
     return (
-        '<header>\n<p class="kicker">Insights report</p>\n<h1>Your posts, and what people made of '
-        f'them</h1>\n<p class="lede">{insight.opening(engagement)}</p>\n</header>'
+        '<header>\n<p class="kicker">Insights report</p>\n<h1>What became of your posts</h1>'
+        f'\n<p class="lede">{insight.opening(engagement)}</p>\n</header>'
     )
 
 
@@ -60,7 +60,7 @@ def headline(engagement, words):
         ("posts", number(engagement["posts"]), "originals, replies and retweets"),
         ("total engagement", number(engagement["total_engagement"]), "replies + retweets + favorites"),
         ("mean per post", number(engagement["mean_engagement"]), "total ÷ posts"),
-        ("median per post", number(engagement["median_engagement"]), "half of the posts drew less"),
+        ("median per post", number(engagement["median_engagement"]), "half of the posts drew no more"),
         ("words", number(words["words"]), "in originals and replies"),
         ("different words", number(words["distinct_words"]), "each counted once"),
     ]
@@ -89,10 +89,8 @@ def rhythm(engagement, heatmap):
         '<h2>The rhythm of your week</h2>',
         f'<p>{insight.timing(engagement)}</p>',
         picture(heatmap, "Heatmap of engagement by weekday and hour"),
-        '<div class="pair">',
         columns("Posts by hour", hours, "posts", 0),
         columns("Mean engagement by hour", hours, "mean", least),
-        '</div>',
         bars("By weekday", list(zip(WEEKDAYS, engagement["by_weekday"]))),
         '</section>',
     ])
@@ -121,7 +119,7 @@ def columns(title, groups, key, least):
         items.append(
             f'<li class="{" ".join(classes)}" title="{at:02}:00 to {at:02}:59: '
             f'{group["posts"]:,} posts, mean engagement {group["mean"]:,.1f}">'
-            f'<i>{label}</i><b style="height:{share * 100:.1f}%"></b><span>{at:02}</span></li>'
+            f'<i>{label}</i><b style="--share:{share:.4f}"></b><span>{at:02}</span></li>'
         )
     notes = []
     if pale:

@@ -11,11 +11,13 @@
 //! Invariant: nothing outside [`docker`] knows a container id or imports `bollard`.
 
 mod attempt;
+mod cgroup;
 mod error;
 mod facts;
 mod finished;
 pub mod image;
 pub mod outputs;
+pub mod plan;
 mod policy;
 mod readback;
 mod receipt;
@@ -33,6 +35,7 @@ pub use facts::{CgroupDriver, CgroupVersion, Finding, GvisorFacts, HostFacts, Se
 pub use finished::{Cause, CauseKind, Ended, Exit, Finished, StopReason, Usage, Verdict};
 pub use image::{ImageConfig, ImageFacts, ImageId};
 pub use outputs::{Declared, DeclaredArtifact, Outputs};
+pub use plan::ContainerPlan;
 pub use policy::{Ceilings, Policy};
 pub use readback::Setting;
 pub use receipt::{Check, Receipt, ReceiptInput, ReceiptRuntime};

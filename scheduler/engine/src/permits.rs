@@ -17,12 +17,6 @@ pub enum Permit {
     Dag(TenantId, DagName),
     /// A pool.
     Pool(TenantId, PoolName),
-    /// Not a limit but the lack of any executor with gVisor, or of any at all: kept here so that
-    /// those who wait for one are woken like those who wait for a slot.
-    Executor {
-        /// Whether one with gVisor is wanted.
-        gvisor: bool,
-    },
 }
 
 /// Who holds what.

@@ -105,18 +105,18 @@ impl ReadyIndex {
         }
     }
 
-    /// Puts the first instance that waits for `permit` and that `fits` accepts back into the queue.
-    pub fn wake(&mut self, permit: &Permit, fits: impl Fn(Slot) -> bool) -> Option<Slot> {
-        let (rank, class) = self
-            .blocked
-            .get(permit)?
-            .iter()
-            .find(|(rank, _)| fits(rank.slot))
-            .map(|(rank, class)| (*rank, *class))?;
-        self.unlist(permit, &rank);
-        self.queues.entry(class).or_default().insert(rank);
-        self.places.insert(rank.slot, (rank, Place::Queue(class)));
-        Some(rank.slot)
+    /// The first instance that waits for `permit` and that `fits` accepts.
+    pub fn first_blocked(&self, permit: &Permit, fits: impl Fn(Slot) -> bool) -> Option<Slot> {
+        self.blocked.get(permit)?.keys().map(|rank| rank.slot).find(|slot| fits(*slot))
+    }
+
+    /// Puts an instance that waits for a permit back into the queue.
+    pub fn unblock(&mut self, slot: Slot) {
+        if let Some((rank, Place::Blocked(permit, class))) = self.places.get(&slot).cloned() {
+            self.unlist(&permit, &rank);
+            self.queues.entry(class).or_default().insert(rank);
+            self.places.insert(slot, (rank, Place::Queue(class)));
+        }
     }
 
     pub fn place(&self, slot: Slot) -> Option<&Place> {
