@@ -513,6 +513,14 @@ pub enum Stream {
     Stderr,
 }
 
+/// The answer to a log call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogWritten {
+    /// Bytes of the log that are stored now. Smaller than `offset` where bytes before it are
+    /// missing, and then nothing was written: send from there. An empty body asks for the size.
+    pub size: u64,
+}
+
 const fn not_mapped() -> MapIndex {
     MapIndex::NONE
 }
