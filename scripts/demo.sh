@@ -12,13 +12,22 @@ HERE=$(dirname "${BASH_SOURCE[0]}")
 
 ANALYSES=(posts-clean social-engagement writing-patterns insights-report)
 DAG=$BELLJAR_ROOT/dag-specs/examples/social-insights.yaml
-DATA=${DATA:-$BELLJAR_ROOT/analyses/posts-clean/sample/posts.csv}
+DATA=${DATA:-$BELLJAR_ROOT/analyses/posts-clean/sample/export}
 OUT=${BELLJAR_DEMO_OUT:-$BELLJAR_ROOT/target/demo}
 
 belljar() { "$BELLJAR_BIN" "$@"; }
 
 # json EXPRESSION: evaluates a Python expression over `it`, the JSON on stdin.
 json() { "$PYTHON" -c 'import json, sys; it = json.load(sys.stdin); print(eval(sys.argv[1]))' "$1"; }
+
+# Programs as the person who calls, whose toolchain it is; the Python base as root, who may make devices.
+build_analyses() {
+	[ -z "${built:-}" ] || return 0
+	step "building the programs and the base image of the analyses"
+	"$BELLJAR_ROOT/analyses/build.sh" --programs-only >&2
+	as_root "$BELLJAR_ROOT/analyses/base/build.sh" >/dev/null
+	built=1
+}
 
 submit_missing_analyses() {
 	local published name
@@ -27,8 +36,10 @@ submit_missing_analyses() {
 		if [[ " $published " == *" $name@1.0.0 "* ]]; then
 			say "analysis $name@1.0.0 is there"
 		else
+			build_analyses
 			step "submitting analysis $name"
-			belljar analysis submit "$BELLJAR_ROOT/analyses/$name" >&2
+			# Building an image talks to Docker, which is root's.
+			as_root "$BELLJAR_BIN" analysis submit "$BELLJAR_ROOT/analyses/$name" >&2
 		fi
 	done
 }
