@@ -3,16 +3,24 @@
 //!
 //! Owns: [`Engine`], the value that the leader holds, and [`Engine::apply`], the only way it
 //! changes. Leaves to others: time and randomness (arguments), storage (`belljar-store` writes the
-//! [`Batch`] of changes that `apply` returns), HTTP, and what a dataset or an image is.
+//! [`rows::Batch`] of changes that `apply` returns), HTTP, and what a dataset or an image is.
 //!
 //! *Invariant*: nothing here reads a clock, draws a random number of its own, or does I/O.
 
+mod catalogue;
 pub mod command;
 mod cost;
+mod engine;
+mod instance;
+mod leases;
 pub mod permits;
 pub mod plan;
 mod ready;
 pub mod rows;
+mod runs;
+mod transition;
+pub mod view;
 
 pub use belljar_ids::{Cause, RunState, TaskState};
 pub use cost::{Spends, final_state};
+pub use engine::{BadSnapshot, Config, Engine, Output, Ticket};

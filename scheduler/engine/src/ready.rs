@@ -107,7 +107,11 @@ impl ReadyIndex {
 
     /// The first instance that waits for `permit` and that `fits` accepts.
     pub fn first_blocked(&self, permit: &Permit, fits: impl Fn(Slot) -> bool) -> Option<Slot> {
-        self.blocked.get(permit)?.keys().map(|rank| rank.slot).find(|slot| fits(*slot))
+        self.blocked
+            .get(permit)?
+            .keys()
+            .map(|rank| rank.slot)
+            .find(|slot| fits(*slot))
     }
 
     /// Puts an instance that waits for a permit back into the queue.
