@@ -24,6 +24,8 @@ BACKGROUND = "#ffffff"
 COLOURS = ("#123f78", "#0b6e69", "#8a3d6b", "#1d5c94", "#a3481c", "#3c4a5a")
 # Boxes are placed on a grid of this many pixels, with one free cell between two.
 CELL = 2
+# Words never fill more of the canvas than this: not worth a try.
+FULLEST = 0.6
 
 
 class Font:
@@ -87,13 +89,17 @@ def spiral(turn):
 
 def place(font, texts, sizes, height):
     """(left, baseline, width) of each text in pixels, or None when they do not fit."""
+    line = font.ascent + font.descent
+    widths = [font.width(text) * size for text, size in zip(texts, sizes)]
+    area = sum(width * line * size for width, size in zip(widths, sizes))
+    if area > FULLEST * WIDTH * height:
+        return None
     grid = Grid(WIDTH - 2 * MARGIN, height - 2 * MARGIN)
     placed = []
-    for index, (text, size) in enumerate(zip(texts, sizes)):
-        width = font.width(text) * size
+    for index, (width, size) in enumerate(zip(widths, sizes)):
         # One cell more on every side than the box needs.
         columns = math.ceil(width / CELL) + 2
-        rows = math.ceil((font.ascent + font.descent) * size / CELL) + 1
+        rows = math.ceil(line * size / CELL) + 1
         for x, y in spiral(index * 2.4):
             left = round((grid.columns - columns) / 2 + x * grid.columns / 2)
             top = round((grid.rows - rows) / 2 + y * grid.rows / 2)
