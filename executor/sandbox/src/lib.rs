@@ -16,6 +16,7 @@ mod error;
 mod facts;
 mod finished;
 pub mod image;
+mod inputs;
 pub mod outputs;
 pub mod plan;
 mod policy;
@@ -25,6 +26,7 @@ mod refusal;
 mod runtime;
 #[cfg(test)]
 mod testing;
+mod volume;
 
 pub use attempt::{
     AttemptName, AttemptSpec, Identity, InputKind, InputMount, InputSource, Limits, NotAnAttempt,
@@ -34,6 +36,7 @@ pub use error::{Result, SandboxError};
 pub use facts::{CgroupDriver, CgroupVersion, Finding, GvisorFacts, HostFacts, Severity};
 pub use finished::{Cause, CauseKind, Ended, Exit, Finished, StopReason, Usage, Verdict};
 pub use image::{ImageConfig, ImageFacts, ImageId};
+pub use inputs::input_digest;
 pub use outputs::{Declared, DeclaredArtifact, Outputs};
 pub use plan::ContainerPlan;
 pub use policy::{Ceilings, Policy};

@@ -73,10 +73,10 @@ impl Default for Ceilings {
     fn default() -> Self {
         Self {
             cpu_millis: 64_000,
-            memory_bytes: 64 << 30,
-            disk_bytes: 64 << 30,
+            memory_bytes: 1 << 40,
+            disk_bytes: 1 << 40,
             tmp_bytes: 64 << 30,
-            pids: 4096,
+            pids: 32_768,
             timeout_secs: 7 * 24 * 3600,
             log_bytes: 256 * MIB,
         }

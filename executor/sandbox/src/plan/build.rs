@@ -14,7 +14,6 @@ use crate::image::ImageFacts;
 use crate::policy::{MIB, Policy};
 use crate::refusal::Refusal;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 
 /// See [`ContainerPlan::build`].
 pub(super) fn plan(
@@ -127,7 +126,7 @@ fn mounts(
         inodes: policy.out_inodes,
         uid,
     };
-    let binds = binds(host, spec, &dir, &out)?;
+    let binds = binds(host, spec, &out)?;
     Ok(MountPlan {
         readonly_rootfs: true,
         tmpfs: tmpfs(image, spec, &binds)?,
@@ -146,12 +145,7 @@ fn out_image_bytes(disk_bytes: u64, inodes: u32) -> u64 {
     (disk_bytes + tables).next_multiple_of(MIB)
 }
 
-fn binds(
-    host: &HostFacts,
-    spec: &AttemptSpec,
-    dir: &Path,
-    out: &OutPlan,
-) -> Result<Vec<BindMount>, Refusal> {
+fn binds(host: &HostFacts, spec: &AttemptSpec, out: &OutPlan) -> Result<Vec<BindMount>, Refusal> {
     let mut by_target = BTreeMap::new();
     for input in &spec.inputs {
         let refuse = |problem: &str| Refusal::Input {
@@ -175,7 +169,8 @@ fn binds(
             return Err(refuse("another input has the same name"));
         }
     }
-    by_target.insert(PARAMS_TARGET.to_owned(), (dir.join("params.json"), true));
+    let params = ContainerPlan::params_file(&host.state_dir, &spec.name());
+    by_target.insert(PARAMS_TARGET.to_owned(), (params, true));
     by_target.insert(OUT_TARGET.to_owned(), (out.mount.clone(), false));
     Ok(by_target
         .into_iter()
@@ -195,12 +190,11 @@ fn tmpfs(
     binds: &[BindMount],
 ) -> Result<BTreeMap<String, String>, Refusal> {
     let exec = if spec.tmp_exec { "exec" } else { "noexec" };
+    // A size of 0 would mean no limit; one page is the least.
+    let size = spec.limits.tmp_bytes.max(4096);
     // One inode for 4 KiB, so that many empty files end where full ones would.
-    let inodes = (spec.limits.tmp_bytes / 4096).clamp(64, 1 << 20);
-    let options = format!(
-        "rw,nosuid,nodev,{exec},size={},nr_inodes={inodes},mode=1777",
-        spec.limits.tmp_bytes
-    );
+    let inodes = (size / 4096).clamp(64, 1 << 20);
+    let options = format!("rw,nosuid,nodev,{exec},size={size},nr_inodes={inodes},mode=1777");
     let mut tmpfs = BTreeMap::from([("/tmp".to_owned(), options)]);
     for volume in &image.config.volumes {
         let refuse = || Refusal::Volume {

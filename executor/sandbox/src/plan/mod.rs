@@ -237,7 +237,16 @@ impl ContainerPlan {
         digest_of(&canonical_json(self))
     }
 
-    /// The folder of everything that is kept for an attempt.
+    /// The file behind `/in/params.json`. Under plain `runc` a program can read the path of a
+    /// mount's source, so this one says neither executor nor run.
+    pub(crate) fn params_file(state_dir: &Path, name: &AttemptName) -> PathBuf {
+        let hash = digest_of(name.as_str().as_bytes()).hex();
+        state_dir
+            .join("params")
+            .join(format!("{}.json", &hash[..32]))
+    }
+
+    /// The folder of everything else that is kept for an attempt.
     pub(crate) fn attempt_dir(state_dir: &Path, name: &AttemptName) -> PathBuf {
         state_dir.join("attempts").join(name.as_str())
     }

@@ -101,7 +101,10 @@ fn images_that_forge_labels_or_point_into_the_kernel_are_refused() {
         refused(|_, i| i.config.entrypoint = vec!["/proc/self/exe".to_owned()]),
         "BJ0704"
     );
-    assert_eq!(refused(|_, i| (i.config.entrypoint, i.config.cmd) = (vec![], vec![])), "BJ0705");
+    assert_eq!(
+        refused(|_, i| (i.config.entrypoint, i.config.cmd) = (vec![], vec![])),
+        "BJ0705"
+    );
     assert_eq!(refused(|s, _| s.argv = Some(vec![])), "BJ0705");
     assert_eq!(
         refused(|s, _| s.argv = Some(vec!["a\0b".to_owned()])),
