@@ -17,8 +17,8 @@ pub struct Page<T> {
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 pub struct PageQuery {
-    /// The most items on a page: 1 to 500, default 50.
-    #[param(minimum = 1, maximum = 500)]
+    /// The most items on a page: 1 to 200, default 50.
+    #[param(minimum = 1, maximum = 200)]
     pub limit: Option<u32>,
     /// `next_cursor` of the page before; opaque, good only for the list it came from.
     pub cursor: Option<String>,

@@ -8,7 +8,7 @@ use belljar_ids::{
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 /// A request to be made.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
@@ -25,20 +25,6 @@ pub struct RequestCreate {
     /// For what, in the requester's words; at most 500 characters.
     #[serde(default)]
     pub purpose: String,
-}
-
-/// Which requests to list.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-#[serde(deny_unknown_fields)]
-pub struct RequestListQuery {
-    /// Only requests for this analysis.
-    pub analysis: Option<String>,
-    /// The most items on a page: 1 to 500, default 50.
-    #[param(minimum = 1, maximum = 500)]
-    pub limit: Option<u32>,
-    /// `next_cursor` of the page before.
-    pub cursor: Option<String>,
 }
 
 /// A request.

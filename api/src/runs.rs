@@ -63,8 +63,8 @@ pub struct RunListQuery {
     /// Only runs in this state.
     #[param(value_type = Option<String>)]
     pub state: Option<RunState>,
-    /// The most items on a page: 1 to 500, default 50.
-    #[param(minimum = 1, maximum = 500)]
+    /// The most items on a page: 1 to 200, default 50.
+    #[param(minimum = 1, maximum = 200)]
     pub limit: Option<u32>,
     /// `next_cursor` of the page before.
     pub cursor: Option<String>,
