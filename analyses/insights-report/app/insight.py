@@ -65,7 +65,7 @@ def opening(engagement):
             "much of the total."
         )
     elif posts > 1:
-        text += f" The middle post drew {number(median)}."
+        text += f" Half of them drew {number(median)} or less."
     return text
 
 

@@ -189,7 +189,7 @@ class Sentences(unittest.TestCase):
         text = insight.opening(self.engagement(posts=9, mean_engagement=50.0, median_engagement=5.0))
         self.assertIn("carry much of the total", text)
         text = insight.opening(self.engagement(posts=9, mean_engagement=5.5, median_engagement=5.0))
-        self.assertIn("The middle post drew", text)
+        self.assertTrue(text.endswith(" or less."), text)
 
     def test_one_of_something(self):
         self.assertIn(">1</data> post drew", insight.opening(self.engagement(posts=1)))

@@ -1,5 +1,7 @@
 //! The program on whole files: good ones, bad ones and hostile ones.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
+
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;

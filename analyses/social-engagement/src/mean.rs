@@ -14,7 +14,7 @@ pub fn mean(total: u128, number: u64) -> f64 {
     let shift = total.leading_zeros();
     let shifted = total << shift;
     let divisor = u128::from(number);
-    let quotient = shifted / divisor | u128::from(!shifted.is_multiple_of(divisor));
+    let quotient = (shifted / divisor) | u128::from(!shifted.is_multiple_of(divisor));
     // 2^-127 to 1, a power of two: the product is exact.
     quotient as f64 * 2.0_f64.powi(-(shift as i32))
 }

@@ -1,5 +1,7 @@
 //! The program on whole inputs.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
+
 use std::fs;
 use std::path::Path;
 use std::process::Command;
