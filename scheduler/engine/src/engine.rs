@@ -293,6 +293,23 @@ impl Engine {
         self.activate(active);
     }
 
+    /// The newest event's place.
+    #[must_use]
+    pub fn last_seq(&self) -> EventSeq {
+        self.seq
+    }
+
+    /// DAGs that have room for so many of their queued runs, as [`Output::admit`]; asked once after
+    /// [`Engine::load`].
+    #[must_use]
+    pub fn admissible(&self) -> Vec<(TenantId, DagName, u32)> {
+        let mut out = Output::default();
+        for key in self.dags.keys() {
+            self.admit_more(key, &mut out);
+        }
+        out.admit
+    }
+
     /// When the next timer is due; none where nothing is timed.
     #[must_use]
     pub fn next_timer(&self) -> Option<Micros> {
