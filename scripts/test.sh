@@ -43,6 +43,14 @@ rust_build() {
 	cargo build --quiet --locked -p belljar && cargo test --quiet --workspace --locked --no-run && echo "built"
 }
 rust_tests() { cargo test --workspace --locked --no-fail-fast; }
+analyses_build() { analyses/build.sh && echo "built"; }
+analyses_tests() {
+	local folder
+	for folder in analyses/tests analyses/writing-patterns/tests analyses/insights-report/tests; do
+		echo "$folder"
+		"$PYTHON" -m unittest discover -s "$folder" || return 1
+	done
+}
 script_tests() { "$PYTHON" -m unittest discover -s scripts/tests; }
 web_build() { make web && echo "built"; }
 
@@ -83,7 +91,9 @@ all)
 	stage formatting formatting
 	stage clippy clippy
 	stage rust-build rust_build
+	stage analyses-build analyses_build
 	stage rust-tests rust_tests
+	stage analyses-tests analyses_tests
 	stage script-tests script_tests
 	;;
 *) die "usage: test.sh [lint]" 64 ;;
