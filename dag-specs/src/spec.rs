@@ -110,6 +110,26 @@ pub struct TaskSpec {
     pub resources: ResourceOverrides,
 }
 
+impl TaskSpec {
+    /// A task that runs `analysis` and has no other field.
+    #[must_use]
+    pub fn new(analysis: AnalysisRef) -> Self {
+        Self {
+            analysis,
+            description: None,
+            inputs: BTreeMap::new(),
+            params: Map::new(),
+            needs: BTreeSet::new(),
+            priority: None,
+            pool: Vec::new(),
+            retries: Retries::default(),
+            timeout: None,
+            queue_timeout: None,
+            resources: ResourceOverrides::default(),
+        }
+    }
+}
+
 /// Slots of one pool that a task holds while it has a lease.
 #[derive(
     Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,

@@ -70,6 +70,8 @@ pub enum Target {
     Value,
     /// Its key.
     Key,
+    /// The item with this text, of a list of texts.
+    Item(String),
     /// These bytes of its text, as decoded.
     Part(std::ops::Range<usize>),
 }

@@ -109,6 +109,12 @@ impl<'a> Cursor<'a> {
         &self.pointer
     }
 
+    /// Whether it is a mapping.
+    #[must_use]
+    pub const fn is_mapping(&self) -> bool {
+        matches!(self.node.value, NodeValue::Map(_))
+    }
+
     fn wrong_type(&self, wanted: &str, problems: &mut Problems) {
         let found = match &self.node.value {
             NodeValue::List(_) => "a list",

@@ -35,6 +35,8 @@ pub struct CompiledSchema {
 pub struct InstanceProblem {
     /// JSON Pointer (RFC 6901) into the value.
     pub pointer: String,
+    /// The keyword of the schema that is not satisfied, for example `required`.
+    pub keyword: String,
     /// What is wrong there, at most 300 characters; never quotes the value itself.
     pub message: String,
 }
@@ -99,7 +101,8 @@ pub fn compile(schema: &Value, pointer: &str) -> Result<CompiledSchema, Vec<Diag
         .map(|validator| CompiledSchema { validator })
         .map_err(|error| {
             let place = format!("{pointer}{}", error.instance_path().as_str());
-            let code = if error.kind().keyword() == "pattern" || error.to_string().contains("regex") {
+            let code = if error.kind().keyword() == "pattern" || error.to_string().contains("regex")
+            {
                 &code::SCHEMA_PATTERN
             } else {
                 &code::INVALID_SCHEMA
@@ -125,6 +128,7 @@ impl CompiledSchema {
             .take(MAX_INSTANCE_PROBLEMS + 1)
             .map(|error| InstanceProblem {
                 pointer: error.instance_path().as_str().to_owned(),
+                keyword: error.kind().keyword().to_owned(),
                 message: error.masked().to_string().chars().take(300).collect(),
             })
             .collect();

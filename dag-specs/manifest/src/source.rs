@@ -172,6 +172,7 @@ impl Source {
         }
         let span = match (target, key) {
             (Target::Key, Some(key)) => key,
+            (Target::Item(text), _) => item_of(node, text).unwrap_or(node.span),
             (Target::Part(part), _) => self.part_of(node, part.clone()).unwrap_or(node.span),
             (_, Some(key)) if !matches!(node.value, NodeValue::Scalar { .. }) => key,
             (_, Some(key)) if node.span.start == node.span.end => key,
@@ -233,4 +234,14 @@ pub(crate) fn span_of_bytes(text: &str, start: usize, end: usize) -> Span {
         start,
         end,
     }
+}
+
+/// The place of the item of a list that has this text.
+fn item_of(node: &Node, wanted: &str) -> Option<Span> {
+    let NodeValue::List(items) = &node.value else {
+        return None;
+    };
+    let is_wanted =
+        |item: &&Node| matches!(&item.value, NodeValue::Scalar { text, .. } if text == wanted);
+    items.iter().find(is_wanted).map(|item| item.span)
 }
