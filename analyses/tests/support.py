@@ -8,6 +8,8 @@ import tempfile
 from pathlib import Path
 
 ANALYSES = Path(__file__).resolve().parent.parent
+# The folders that images are built from stay free of bytecode.
+sys.dont_write_bytecode = True
 sys.path.insert(0, str(ANALYSES))
 
 import reference  # noqa: E402

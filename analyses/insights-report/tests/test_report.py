@@ -13,6 +13,8 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 SAMPLE = HERE.parent / "sample"
+# The folders that images are built from stay free of bytecode.
+sys.dont_write_bytecode = True
 sys.path.insert(0, str(HERE.parent / "app"))
 
 import insight  # noqa: E402

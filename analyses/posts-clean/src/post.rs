@@ -91,21 +91,17 @@ impl Kind {
     }
 }
 
-/// One line of `posts.jsonl`; the fields are in the order of its keys.
-#[derive(Debug, Serialize)]
+/// A post, as it is in one line of `posts.jsonl`.
+#[derive(Debug)]
 pub struct Post<'a> {
     row: u64,
-    created_at: String,
+    created_at: Instant,
     text: Cow<'a, str>,
     url: &'a str,
     user: &'a str,
-    kind: Kind,
-    urls: Matches<'a>,
-    hashtags: Matches<'a>,
-    mentions: Matches<'a>,
-    replies: u64,
-    retweets: u64,
-    favorites: u64,
+    /// Replies, retweets, favorites.
+    counts: [u64; 3],
+    tags: &'a Tags,
 }
 
 impl<'a> Post<'a> {
@@ -125,28 +121,18 @@ impl<'a> Post<'a> {
         let [created_at, text, url, replies, retweets, favorites, user] = fields else {
             return Err(Reason::MissingColumn(HEADER[fields.len()]));
         };
-        let created_at = Instant::parse(created_at)
-            .ok_or(Reason::BadTime)?
-            .to_string();
-        let text = unescape(text);
-        let matches = |regex, sign_bytes| Matches {
-            text: text.clone(),
-            regex,
-            sign_bytes,
-        };
         Ok(Self {
             row,
-            created_at,
+            created_at: Instant::parse(created_at).ok_or(Reason::BadTime)?,
+            counts: [
+                count("replies", replies)?,
+                count("retweets", retweets)?,
+                count("favorites", favorites)?,
+            ],
+            text: unescape(text),
             url,
             user,
-            kind: Kind::of(&text),
-            replies: count("replies", replies)?,
-            retweets: count("retweets", retweets)?,
-            favorites: count("favorites", favorites)?,
-            urls: matches(&tags.url, 0),
-            hashtags: matches(&tags.hashtag, 1),
-            mentions: matches(&tags.mention, 1),
-            text,
+            tags,
         })
     }
 
@@ -154,6 +140,49 @@ impl<'a> Post<'a> {
     pub fn replaced_characters(&self) -> u64 {
         self.text.matches('\u{fffd}').map(|_| 1).sum()
     }
+}
+
+impl Serialize for Post<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let matches = |regex, sign_bytes| Matches {
+            text: &self.text,
+            regex,
+            sign_bytes,
+        };
+        let [replies, retweets, favorites] = self.counts;
+        Line {
+            row: self.row,
+            created_at: self.created_at.to_string(),
+            text: &self.text,
+            url: self.url,
+            user: self.user,
+            kind: Kind::of(&self.text),
+            urls: matches(&self.tags.url, 0),
+            hashtags: matches(&self.tags.hashtag, 1),
+            mentions: matches(&self.tags.mention, 1),
+            replies,
+            retweets,
+            favorites,
+        }
+        .serialize(serializer)
+    }
+}
+
+/// The keys of a line, in their order.
+#[derive(Serialize)]
+struct Line<'a> {
+    row: u64,
+    created_at: String,
+    text: &'a str,
+    url: &'a str,
+    user: &'a str,
+    kind: Kind,
+    urls: Matches<'a>,
+    hashtags: Matches<'a>,
+    mentions: Matches<'a>,
+    replies: u64,
+    retweets: u64,
+    favorites: u64,
 }
 
 fn count(column: &'static str, text: &str) -> Result<u64, Reason> {
@@ -170,9 +199,8 @@ fn count(column: &'static str, text: &str) -> Result<u64, Reason> {
 
 /// The matches of a pattern in a text, found while they are written: a text of
 /// nothing but `#a#a#a…` would otherwise need many times its size.
-#[derive(Debug)]
 struct Matches<'a> {
-    text: Cow<'a, str>,
+    text: &'a str,
     regex: &'a Regex,
     /// Bytes to leave out at the start of each match.
     sign_bytes: usize,
@@ -182,7 +210,7 @@ impl Serialize for Matches<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_seq(
             self.regex
-                .find_iter(&self.text)
+                .find_iter(self.text)
                 .map(|found| &found.as_str()[self.sign_bytes..]),
         )
     }

@@ -52,11 +52,10 @@ def _remove(pattern, text):
 
 
 def words_of(text):
-    """The words of one post, in order, lower-case."""
+    """Yields the words of one post, in order, lower-case."""
     text = _URL.sub("", text)
     text = _remove(_HASHTAG, _remove(_MENTION, text)).lower()
     classes = text.translate(_CLASSES)
-    found = []
     for match in _WORD.finditer(classes):
         start, end = match.span()
         if classes.count("L", start, end) < 2:
@@ -64,8 +63,7 @@ def words_of(text):
         # A character beside it was lost: what is left may be half a word.
         if classes.startswith("R", end) or (start and classes[start - 1] == "R"):
             continue
-        found.append(text[start:end])
-    return found
+        yield text[start:end]
 
 
 def stop_words():

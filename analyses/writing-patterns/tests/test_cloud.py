@@ -9,6 +9,8 @@ from itertools import combinations
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
+# The folders that images are built from stay free of bytecode.
+sys.dont_write_bytecode = True
 sys.path.insert(0, str(HERE.parent / "app"))
 sys.path.insert(0, str(HERE))
 
