@@ -128,8 +128,12 @@ def main(arguments=None):
         }
         (options.out_dir / "report.html").write_text(report, "utf-8")
         (options.out_dir / "result.json").write_text(json.dumps(result, indent=2) + "\n", "utf-8")
-    except (InputError, OSError) as error:
+    except InputError as error:
         print(f"{NAME}: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        where = error.filename or options.out_dir
+        print(f"{NAME}: cannot read or write {where}: {error.strerror}", file=sys.stderr)
         return 1
     print(f"{NAME}: a page about {result['posts']} posts", file=sys.stderr)
     return 0

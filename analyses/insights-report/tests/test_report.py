@@ -168,7 +168,7 @@ class Report(unittest.TestCase):
             (changed("words", top_words=[{"word": 1, "count": 1}]), "must be the result.json of writing-patterns"),
             ({"heatmap": b"\x89PNG"}, "heatmap is not an SVG picture"),
             ({"cloud": b"<svg>" + b" " * (1 << 20)}, "cloud is larger than 1048576 bytes"),
-            ({"cloud": None}, "No such file"),
+            ({"cloud": None}, "cloud: No such file or directory"),
         ]:
             code, told, report, result = run(changes)
             self.assertEqual(code, 1, message)

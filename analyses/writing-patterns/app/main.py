@@ -50,8 +50,12 @@ def main(arguments=None):
         (options.out_dir / "wordcloud.svg").write_text(picture, "utf-8")
         text = json.dumps(result, ensure_ascii=False, indent=2) + "\n"
         (options.out_dir / "result.json").write_text(text, "utf-8")
-    except (InputError, OSError) as error:
+    except InputError as error:
         print(f"{NAME}: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        where = error.filename or options.out_dir
+        print(f"{NAME}: cannot read or write {where}: {error.strerror}", file=sys.stderr)
         return 1
     print(
         f"{NAME}: {result['words']} words, {result['distinct_words']} different ones, "

@@ -118,12 +118,23 @@ class Program(unittest.TestCase):
             (b'{"kind":"original","text":1}\n', "must be strings"),
             (b"[]\n", "posts:1 is not a clean post"),
             (b"[" * 100_000, "posts:1 is not a clean post"),
-            (None, "No such file"),
+            (None, "posts: No such file or directory"),
         ]:
             code, told, result, _ = self.run_on(posts)
             self.assertEqual(code, 1, message)
             self.assertIn(message, told)
             self.assertIsNone(result)
+
+    def test_a_full_disk_is_told_and_leaves_no_result(self):
+        with tempfile.TemporaryDirectory() as folder:
+            Path(folder, "posts").write_bytes(b"")
+            Path(folder, "wordcloud.svg").symlink_to("/dev/full")
+            message = io.StringIO()
+            with contextlib.redirect_stderr(message):
+                code = main.main(["--in", folder, "--out", folder])
+            self.assertEqual(code, 1)
+            self.assertIn("No space left on device", message.getvalue())
+            self.assertFalse(Path(folder, "result.json").exists())
 
     def test_the_sample(self):
         code, _, result, picture = self.run_on((HERE.parent / "sample" / "posts").read_bytes())
