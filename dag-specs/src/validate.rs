@@ -51,13 +51,9 @@ pub(crate) fn check(spec: &Spec) -> (Vec<Diagnostic>, Option<Graph>) {
     let mut problems = Problems::default();
     dag_fields(spec, &mut problems);
     for (name, task) in &spec.tasks {
-        task_fields(
-            &join_pointer("/tasks", name.as_str()),
-            task,
-            spec,
-            &mut problems,
-        );
+        task_fields(&join_pointer("/tasks", name.as_str()), task, &mut problems);
     }
+    problems.extend(expression::check_tasks(spec));
     let graph = graph(spec, &mut problems);
     (problems.into_vec(), graph)
 }
@@ -196,7 +192,7 @@ fn settings(
     }
 }
 
-fn task_fields(pointer: &str, task: &TaskSpec, spec: &Spec, problems: &mut Problems) {
+fn task_fields(pointer: &str, task: &TaskSpec, problems: &mut Problems) {
     description(pointer, task.description.as_deref(), problems);
     settings(
         pointer,
@@ -216,12 +212,10 @@ fn task_fields(pointer: &str, task: &TaskSpec, spec: &Spec, problems: &mut Probl
     );
     pools(pointer, task, problems);
     resources(pointer, task, problems);
-    let params = Value::from(task.params.clone());
     let place = format!("{pointer}/params");
-    let size = if task.params.is_empty() {
-        0
-    } else {
-        canonical_json(&params).len()
+    let size = match task.params.is_empty() {
+        true => 0,
+        false => canonical_json(&Value::from(task.params.clone())).len(),
     };
     no_longer(
         &TOO_LONG,
@@ -231,11 +225,6 @@ fn task_fields(pointer: &str, task: &TaskSpec, spec: &Spec, problems: &mut Probl
         MAX_PARAMS,
         problems,
     );
-    problems.extend(expression::check_value(
-        &params,
-        &place,
-        spec.params.as_ref(),
-    ));
 }
 
 fn pools(pointer: &str, task: &TaskSpec, problems: &mut Problems) {

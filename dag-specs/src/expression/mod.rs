@@ -14,6 +14,7 @@ mod template;
 mod value;
 
 use crate::code;
+use crate::spec::Spec;
 use belljar_manifest::Diagnostic;
 use belljar_manifest::diagnostic::{Target, join_pointer};
 use serde_json::Value;
@@ -45,6 +46,9 @@ pub enum ExpressionError {
     /// It has no value with these parameters.
     #[error("{0}")]
     Failed(String),
+    /// No thread could be started to evaluate it; trying again later may help.
+    #[error("no thread could be started for the expression: {0}")]
+    NoThread(String),
     /// Its value cannot be used where it stands.
     #[error("{0}")]
     NotUsable(String),
@@ -72,6 +76,10 @@ impl Context {
 ///
 /// Why it has none.
 pub fn evaluate(expression: &str, context: &Context) -> Result<Value, ExpressionError> {
+    on_large_stack(|| evaluate_here(expression, context))?
+}
+
+fn evaluate_here(expression: &str, context: &Context) -> Result<Value, ExpressionError> {
     let program = analyse::compile(expression, None)
         .map_err(|problem| ExpressionError::Invalid(problem.message))?;
     cost::check(program.expression(), &context.params)?;
@@ -89,13 +97,25 @@ pub fn evaluate_value(
     context: &Context,
     pointer: &str,
 ) -> Result<Value, Vec<Diagnostic>> {
-    let mut problems = Vec::new();
-    let result = fill(value, context, pointer, &mut problems);
-    if problems.is_empty() {
-        Ok(result)
-    } else {
-        Err(problems)
+    if !has_expressions(value) {
+        return Ok(value.clone());
     }
+    let fill_all = || {
+        let mut problems = Vec::new();
+        let result = fill(value, context, pointer, &mut problems);
+        if problems.is_empty() {
+            Ok(result)
+        } else {
+            Err(problems)
+        }
+    };
+    on_large_stack(fill_all).unwrap_or_else(|error| {
+        Err(vec![Diagnostic::error(
+            &code::EXPRESSION_FAILED,
+            pointer,
+            error.to_string(),
+        )])
+    })
 }
 
 /// Whether there is an expression in `value`, at any depth.
@@ -146,14 +166,14 @@ fn fill_text(text: &str, context: &Context) -> Result<Value, Failure> {
     let template = Template::parse(text)
         .map_err(|(part, message)| (part, ExpressionError::Invalid(message)))?;
     if let [Part::Expression(part)] = template.parts.as_slice() {
-        return evaluate(&text[part.clone()], context).map_err(|error| (part.clone(), error));
+        return evaluate_here(&text[part.clone()], context).map_err(|error| (part.clone(), error));
     }
     let mut out = String::new();
     for part in template.parts {
         match part {
             Part::Text(part) => out.push_str(&part),
             Part::Expression(part) => {
-                let value = evaluate(&text[part.clone()], context)
+                let value = evaluate_here(&text[part.clone()], context)
                     .map_err(|error| (part.clone(), error))?;
                 let text = value::into_text(value).map_err(|error| (part, error))?;
                 out.push_str(&text);
@@ -163,9 +183,61 @@ fn fill_text(text: &str, context: &Context) -> Result<Value, Failure> {
     Ok(Value::String(out))
 }
 
-/// What is wrong with the expressions in `value`, without evaluating any. `params` is the DAG's
-/// parameter schema.
-pub(crate) fn check_value(value: &Value, pointer: &str, params: Option<&Value>) -> Vec<Diagnostic> {
+/// What is wrong with the expressions in the parameters of all tasks, without evaluating any.
+pub(crate) fn check_tasks(spec: &Spec) -> Vec<Diagnostic> {
+    let with_expressions = |params: &serde_json::Map<String, Value>| {
+        params
+            .iter()
+            .any(|(key, value)| key.contains("${{") || has_expressions(value))
+    };
+    if !spec
+        .tasks
+        .values()
+        .any(|task| with_expressions(&task.params))
+    {
+        return Vec::new();
+    }
+    let check = || {
+        let tasks = spec
+            .tasks
+            .iter()
+            .filter(|(_, task)| with_expressions(&task.params));
+        tasks
+            .flat_map(|(name, task)| {
+                let pointer = format!("{}/params", join_pointer("/tasks", name.as_str()));
+                check_value(&task.params.clone().into(), &pointer, spec.params.as_ref())
+            })
+            .collect()
+    };
+    on_large_stack(check).unwrap_or_else(|error| {
+        vec![Diagnostic::error(
+            &code::EXPRESSION_FAILED,
+            "/tasks",
+            error.to_string(),
+        )]
+    })
+}
+
+/// Runs `work` on a thread of its own with a stack that the deepest expression within the limits
+/// cannot exhaust: the parser takes more than 100 KiB for each level of brackets in an unoptimised
+/// build, and callers run on threads of 2 MiB. The pages are only taken when touched.
+fn on_large_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T, ExpressionError> {
+    const STACK: usize = 64 << 20;
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new()
+            .name("cel".to_owned())
+            .stack_size(STACK);
+        let running = thread
+            .spawn_scoped(scope, work)
+            .map_err(|error| ExpressionError::NoThread(error.to_string()))?;
+        running
+            .join()
+            .map_err(|_| ExpressionError::Failed("the interpreter panicked".to_owned()))
+    })
+}
+
+/// What is wrong with the expressions in `value`. `params` is the DAG's parameter schema.
+fn check_value(value: &Value, pointer: &str, params: Option<&Value>) -> Vec<Diagnostic> {
     let mut problems = Vec::new();
     check_inside(value, pointer, params, &mut problems);
     problems
