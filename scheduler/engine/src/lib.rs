@@ -18,6 +18,8 @@ pub mod plan;
 mod ready;
 pub mod rows;
 mod runs;
+#[cfg(test)]
+mod simulation;
 mod transition;
 pub mod view;
 

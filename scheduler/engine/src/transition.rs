@@ -7,7 +7,7 @@
 use crate::engine::{ActiveRun, Cx, Engine, Output, Timer};
 use crate::instance::{Phase, may_move};
 use crate::permits::Permit;
-use crate::ready::Slot;
+use crate::ready::{Class, Slot};
 use crate::rows::Change;
 use belljar_ids::{Cause, Micros, RunState, TaskState};
 use serde_json::{Value, json};
@@ -89,30 +89,35 @@ impl Engine {
         }
     }
 
-    /// Puts instances that wait for `permit` back into the queue, as many as fit by what is free less
-    /// what others were already woken for.
+    /// Puts instances that wait for `permit` back into the queue: of each class as many as fit by what
+    /// is free less what others of that class were already woken for. Each class for itself, because
+    /// one that no executor has room for must not keep the permit from one that could use it; where
+    /// both could, the loser goes back to the list.
     pub(crate) fn wake(&mut self, permit: &Permit) {
-        loop {
-            let promised: u64 = self
-                .woken
-                .iter()
-                .filter(|(_, by)| *by == permit)
-                .map(|(slot, _)| self.need(*slot, permit))
-                .sum();
-            let used = self.holdings.used(permit).saturating_add(promised);
-            let runs = &self.runs;
-            let this = &*self;
-            let fits = |slot: Slot| {
-                runs.get(&slot.run).is_some_and(|run| {
-                    used.saturating_add(this.need(slot, permit)) <= this.limit(permit, run)
-                })
-            };
-            // `ready` is borrowed apart from the rest: `fits` only reads the others.
-            let found = this.ready.first_blocked(permit, fits);
-            let Some(slot) = found else { return };
-            self.ready.unblock(slot);
-            self.woken.insert(slot, permit.clone());
+        for class in Class::ALL {
+            while let Some(slot) = self.wakeable(permit, class) {
+                self.ready.unblock(slot);
+                self.woken.insert(slot, permit.clone());
+            }
         }
+    }
+
+    /// The first instance of a class that waits for `permit` and could have it.
+    fn wakeable(&self, permit: &Permit, class: Class) -> Option<Slot> {
+        let of_class =
+            |slot: &Slot| self.runs.get(&slot.run).map(|run| run.class(*slot)) == Some(class);
+        let promised = self
+            .woken
+            .iter()
+            .filter(|(slot, by)| *by == permit && of_class(slot));
+        let promised: u64 = promised.map(|(slot, _)| self.need(*slot, permit)).sum();
+        let used = self.holdings.used(permit).saturating_add(promised);
+        self.ready.first_blocked(permit, |slot| {
+            of_class(&slot)
+                && self.runs.get(&slot.run).is_some_and(|run| {
+                    used.saturating_add(self.need(slot, permit)) <= self.limit(permit, run)
+                })
+        })
     }
 
     /// How many slots of `permit` an instance needs.
