@@ -231,3 +231,107 @@ fn constraint_name(error: &sqlx::Error) -> String {
         .unwrap_or_default()
         .to_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::db::Pools;
+    use crate::{Store, StoreUrl};
+    use belljar_engine::rows::{Batch, Change, PoolRow};
+    use belljar_ids::{Epoch, Micros};
+
+    /// Errors that no test can bring about on a server it shares, by the manual's table of codes.
+    #[test]
+    fn postgres_errors_mean_what_the_manual_says() {
+        use Class::{Constraint, Full, NotCommitted, Statement, Unknown};
+        let cases = [
+            ("53100", Full, Full),
+            ("58030", Full, Full),
+            ("XX001", Full, Full),
+            ("53200", NotCommitted, NotCommitted),
+            ("53300", NotCommitted, NotCommitted),
+            ("40001", NotCommitted, NotCommitted),
+            ("40P01", NotCommitted, NotCommitted),
+            ("55P03", NotCommitted, NotCommitted),
+            ("57014", NotCommitted, NotCommitted),
+            ("25006", NotCommitted, NotCommitted),
+            ("57P01", NotCommitted, Unknown),
+            ("57P02", NotCommitted, Unknown),
+            ("57P03", NotCommitted, Unknown),
+            ("08006", NotCommitted, Unknown),
+            ("23505", Constraint, Constraint),
+            ("23503", Constraint, Constraint),
+            ("22P05", Statement, Statement),
+            ("42P01", Statement, Statement),
+            ("XX000", Statement, Statement),
+        ];
+        for (code, before, commit) in cases {
+            assert_eq!(postgres_class(code, Stage::Before), before, "{code}");
+            assert_eq!(postgres_class(code, Stage::Commit), commit, "{code}");
+        }
+    }
+
+    #[test]
+    fn sqlite_errors_mean_what_their_primary_code_says() {
+        for (code, class) in [
+            ("5", Class::NotCommitted),
+            ("517", Class::NotCommitted),
+            ("13", Class::Full),
+            ("778", Class::Full),
+            ("1034", Class::Full),
+            ("11", Class::Full),
+            ("2067", Class::Constraint),
+            ("787", Class::Constraint),
+            ("3091", Class::Constraint),
+            ("20", Class::Statement),
+            ("1", Class::Statement),
+        ] {
+            assert_eq!(sqlite_class(code), class, "{code}");
+        }
+    }
+
+    #[test]
+    fn a_lost_connection_is_unknown_only_once_the_commit_was_sent() {
+        let lost = || sqlx::Error::Io(std::io::ErrorKind::ConnectionReset.into());
+        let before = CommitError::classify(lost(), Stage::Before);
+        assert!(matches!(before, CommitError::NotCommitted(_)));
+        let commit = CommitError::classify(lost(), Stage::Commit);
+        assert!(matches!(commit, CommitError::Unknown(_)));
+    }
+
+    /// `SQLITE_FULL` for real: the file may not grow, and after some room is made all goes on.
+    #[tokio::test]
+    async fn a_full_sqlite_file_is_full_and_recovers() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = StoreUrl::sqlite(folder.path().join("belljar.db"));
+        let store = Store::open(&url).await.unwrap();
+        let term = store.leader_take("test", "").await.unwrap();
+        let Pools::Sqlite { writer, .. } = &store.pools else {
+            panic!("this is not SQLite");
+        };
+        let batch = |pool: &str| Batch {
+            changes: vec![Change::Pool(PoolRow {
+                tenant: "acme".parse().unwrap(),
+                pool: pool.parse().unwrap(),
+                slots: 1,
+                description: "x".repeat(100_000),
+                updated_at: Micros(1),
+            })],
+            events: Vec::new(),
+        };
+        // Less than there is already: no page more.
+        let limit = |pages: &'static str| sqlx::query(pages).execute(writer);
+        limit("PRAGMA max_page_count = 1").await.unwrap();
+        let error = store.batch_commit(term.epoch, 1, &batch("a")).await;
+        assert!(matches!(error, Err(CommitError::Full(_))), "{error:?}");
+        assert_eq!(store.leader_batch(Epoch(1)).await.unwrap(), Some(0));
+        let error = store.batch_commit(term.epoch, 1, &batch("a")).await;
+        assert!(matches!(error, Err(CommitError::Full(_))), "{error:?}");
+        limit("PRAGMA max_page_count = 100000").await.unwrap();
+        store
+            .batch_commit(term.epoch, 1, &batch("a"))
+            .await
+            .unwrap();
+        assert_eq!(store.snapshot_load().await.unwrap().pools.len(), 1);
+    }
+}

@@ -3,8 +3,8 @@
 //! Owns: finding many keys by one statement. What is not there is not in the answer; the answer's
 //! order is no promise.
 
-use crate::column::{Column, Document, Record, Stored};
-use crate::db::{Arg, Row};
+use crate::column::{Column as _, Document, Record, Stored};
+use crate::db::Arg;
 use crate::error::Rejected;
 use crate::tables::IdempotencySql;
 use crate::{Sql, Store, StoreError};
@@ -132,11 +132,5 @@ struct RunKey(RunId);
 impl Stored for RunKey {
     fn put(&self, out: &mut Document) -> Result<(), Rejected> {
         out.column("run", &self.0)
-    }
-}
-
-impl Record for RunKey {
-    fn get(row: &Row<'_>) -> Result<Self, StoreError> {
-        Ok(Self(Column::get("run", row)?))
     }
 }

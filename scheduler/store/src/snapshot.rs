@@ -6,7 +6,6 @@ use crate::column::{Column, Record};
 use crate::db::{Arg, Conn, Row, text};
 use crate::tables::{IdempotencySql, PlanSql};
 use crate::{Sql, Store, StoreError};
-use belljar_engine::RunState;
 use belljar_engine::plan::RunPlan;
 use belljar_engine::rows::{
     AnalysisRow, AttemptRow, DagRow, DatasetRow, ExecutorRow, Idempotency, PoolRow, RunRow,
@@ -203,15 +202,10 @@ async fn run_queued(
     const SQL: Sql = Sql::both(concat!(
         "SELECT ",
         run_columns!(),
-        " FROM run WHERE tenant = $1 AND dag = $2 AND state = $3 \
-         ORDER BY run LIMIT $4"
+        " FROM run WHERE tenant = $1 AND dag = $2 AND state = 'queued' \
+         ORDER BY run LIMIT $3"
     ));
-    let args = [
-        text(tenant),
-        text(dag),
-        text(&RunState::Queued),
-        Arg::Int(limit.into()),
-    ];
+    let args = [text(tenant), text(dag), Arg::Int(limit.into())];
     conn.rows(SQL, &args).await
 }
 

@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 /// Says that these fields are this type's columns.
 macro_rules! row {
-    ($type:ident { $($field:ident),+ $(,)? }) => {
+    ($type:ident: $($field:ident),+) => {
         impl Record for $type {
             fn get(row: &Row<'_>) -> Result<Self, StoreError> {
                 Ok(Self { $($field: Column::get(stringify!($field), row)?,)+ })
@@ -43,6 +43,8 @@ macro_rules! table {
         ($first:ident $first_type:ident $(, $column:ident $type:ident)* $(,)?),
         $conflict:literal
     ) => {
+        // Some tables are only read in joins, which name their columns with the table's.
+        #[allow(unused_macros)]
         macro_rules! $list {
             () => { concat!(stringify!($first) $(, ", ", stringify!($column))*) };
         }
@@ -66,16 +68,7 @@ macro_rules! table {
     };
 }
 
-row!(DagRow {
-    tenant,
-    dag,
-    version,
-    number,
-    paused,
-    owner,
-    created_at,
-    updated_at
-});
+row!(DagRow: tenant, dag, version, number, paused, owner, created_at, updated_at);
 table!(
     dag_columns, DAG_WRITE, "dag",
     (
@@ -87,16 +80,7 @@ table!(
      updated_at = excluded.updated_at"
 );
 
-row!(DagVersionRow {
-    tenant,
-    dag,
-    version,
-    number,
-    source,
-    spec,
-    created_by,
-    created_at
-});
+row!(DagVersionRow: tenant, dag, version, number, source, spec, created_by, created_at);
 table!(
     dag_version_columns, DAG_VERSION_WRITE, "dag_version",
     (
@@ -106,18 +90,11 @@ table!(
     "ON CONFLICT (tenant, dag, version) DO NOTHING"
 );
 
-row!(AnalysisRow {
-    tenant,
-    analysis,
-    version,
-    digest,
-    manifest,
-    image,
-    trusted,
-    withdrawn,
-    publisher,
+row!(
+    AnalysisRow:
+    tenant, analysis, version, digest, manifest, image, trusted, withdrawn, publisher,
     created_at
-});
+);
 table!(
     analysis_columns, ANALYSIS_WRITE, "analysis",
     (
@@ -128,14 +105,7 @@ table!(
      SET trusted = excluded.trusted, withdrawn = excluded.withdrawn"
 );
 
-row!(DatasetRow {
-    tenant,
-    dataset,
-    owner,
-    description,
-    latest,
-    created_at
-});
+row!(DatasetRow: tenant, dataset, owner, description, latest, created_at);
 table!(
     dataset_columns, DATASET_WRITE, "dataset",
     (
@@ -145,15 +115,7 @@ table!(
      description = excluded.description, latest = excluded.latest, created_at = excluded.created_at"
 );
 
-row!(DatasetVersionRow {
-    tenant,
-    dataset,
-    number,
-    blob,
-    media_type,
-    created_by,
-    created_at
-});
+row!(DatasetVersionRow: tenant, dataset, number, blob, media_type, created_by, created_at);
 table!(
     dataset_version_columns, DATASET_VERSION_WRITE, "dataset_version",
     (
@@ -163,13 +125,7 @@ table!(
     "ON CONFLICT (tenant, dataset, number) DO NOTHING"
 );
 
-row!(PoolRow {
-    tenant,
-    pool,
-    slots,
-    description,
-    updated_at
-});
+row!(PoolRow: tenant, pool, slots, description, updated_at);
 table!(
     pool_columns, POOL_WRITE, "pool",
     (tenant text, pool text, slots bigint, description text, updated_at bigint),
@@ -221,18 +177,10 @@ table!(
     ""
 );
 
-row!(RunRow {
-    tenant,
-    run,
-    dag,
-    dag_version,
-    state,
-    request,
-    principal,
-    created_at,
-    started_at,
-    ended_at
-});
+row!(
+    RunRow:
+    tenant, run, dag, dag_version, state, request, principal, created_at, started_at, ended_at
+);
 table!(
     run_columns, RUN_WRITE, "run",
     (
@@ -243,18 +191,11 @@ table!(
      started_at = excluded.started_at, ended_at = excluded.ended_at"
 );
 
-row!(RequestRow {
-    tenant,
-    request,
-    run,
-    analysis,
-    analysis_digest,
-    inputs,
-    params,
-    purpose,
-    principal,
+row!(
+    RequestRow:
+    tenant, request, run, analysis, analysis_digest, inputs, params, purpose, principal,
     created_at
-});
+);
 table!(
     request_columns, REQUEST_WRITE, "request",
     (
@@ -318,35 +259,18 @@ pub(crate) struct UseSql {
     pub(crate) task: TaskName,
     pub(crate) input: InputName,
 }
-row!(UseSql {
-    tenant,
-    dataset,
-    version,
-    run,
-    task,
-    input
-});
+row!(UseSql: tenant, dataset, version, run, task, input);
 table!(
     dataset_use_columns, DATASET_USE_WRITE, "dataset_use",
     (tenant text, dataset text, version bigint, run text, task text, input text),
     ""
 );
 
-row!(TaskRow {
-    tenant,
-    key,
-    state,
-    cause,
-    message,
-    fence,
-    tries,
-    losses,
-    ready_at,
-    due_at,
-    started_at,
-    ended_at,
-    outputs
-});
+row!(
+    TaskRow:
+    tenant, key, state, cause, message, fence, tries, losses, ready_at, due_at, started_at,
+    ended_at, outputs
+);
 table!(
     task_columns, TASK_WRITE, "task",
     (
@@ -361,26 +285,11 @@ table!(
      outputs = excluded.outputs"
 );
 
-row!(AttemptRow {
-    tenant,
-    key,
-    fence,
-    try_number,
-    live,
-    executor,
-    executor_epoch,
-    token_hash,
-    granted_at,
-    started_at,
-    ended_at,
-    outcome,
-    cause,
-    message,
-    exit_code,
-    report_digest,
-    report,
-    receipt
-});
+row!(
+    AttemptRow:
+    tenant, key, fence, try_number, live, executor, executor_epoch, token_hash, granted_at,
+    started_at, ended_at, outcome, cause, message, exit_code, report_digest, report, receipt
+);
 table!(
     attempt_columns, ATTEMPT_WRITE, "attempt",
     (
@@ -400,14 +309,7 @@ table!(
      receipt_digest = excluded.receipt_digest, receipt_size = excluded.receipt_size"
 );
 
-row!(ReportRow {
-    tenant,
-    key,
-    fence,
-    report_digest,
-    verdict,
-    received_at
-});
+row!(ReportRow: tenant, key, fence, report_digest, verdict, received_at);
 table!(
     report_columns, REPORT_WRITE, "report",
     (
@@ -417,15 +319,7 @@ table!(
     "ON CONFLICT DO NOTHING"
 );
 
-row!(ExecutorRow {
-    tenant,
-    executor,
-    name,
-    epoch,
-    slots,
-    info,
-    registered_at
-});
+row!(ExecutorRow: tenant, executor, name, epoch, slots, info, registered_at);
 table!(
     executor_columns, EXECUTOR_WRITE, "executor",
     (
@@ -436,15 +330,7 @@ table!(
      slots = excluded.slots, info = excluded.info, registered_at = excluded.registered_at"
 );
 
-row!(TokenRow {
-    tenant,
-    token,
-    principal,
-    role,
-    secret_hash,
-    created_at,
-    revoked_at
-});
+row!(TokenRow: tenant, token, principal, role, secret_hash, created_at, revoked_at);
 table!(
     token_columns, TOKEN_WRITE, "token",
     (
@@ -456,15 +342,7 @@ table!(
      revoked_at = excluded.revoked_at"
 );
 
-row!(OutboxRow {
-    tenant,
-    seq,
-    channel,
-    payload,
-    created_at,
-    attempts,
-    delivered_at
-});
+row!(OutboxRow: tenant, seq, channel, payload, created_at, attempts, delivered_at);
 table!(
     outbox_columns, OUTBOX_WRITE, "outbox",
     (
@@ -476,15 +354,7 @@ table!(
      delivered_at = excluded.delivered_at"
 );
 
-row!(Event {
-    tenant,
-    seq,
-    kind,
-    subject,
-    run,
-    time,
-    data
-});
+row!(Event: tenant, seq, kind, subject, run, time, data);
 table!(
     event_columns, EVENT_WRITE, "event",
     (

@@ -128,6 +128,9 @@ CREATE UNIQUE INDEX run_id ON run (run);
 CREATE INDEX run_dag ON run (tenant, dag, run);
 CREATE INDEX run_state ON run (tenant, state, run);
 CREATE INDEX run_dag_state ON run (tenant, dag, state, run);
+-- What a new leader loads, of all tenants: few of many.
+CREATE INDEX run_active ON run (tenant, run) WHERE state IN ('running', 'cancelling');
+CREATE INDEX run_queued ON run (tenant, dag, run) WHERE state = 'queued';
 
 CREATE TABLE request (
     tenant TEXT COLLATE "C" NOT NULL,
