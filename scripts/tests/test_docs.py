@@ -1,5 +1,6 @@
 """What the documents point at exists: relative links, and the scripts and make targets that they name."""
 
+import json
 import pathlib
 import re
 import subprocess
@@ -30,6 +31,16 @@ class Documents(unittest.TestCase):
             for target in re.findall(r"(?:`|^    |^)make ([a-z][a-z-]*)", document.read_text(), re.MULTILINE):
                 with self.subTest(document=document.name, target=target):
                     self.assertIn(target, targets)
+
+    def test_every_field_of_a_format_is_described(self):
+        formats = {"dag-reference.md": "belljar-dag", "analysis-contract.md": "belljar-analysis"}
+        for document, name in formats.items():
+            text = (ROOT / "docs" / document).read_text()
+            schema = json.loads((ROOT / "dag-specs" / "schema" / f"{name}.schema.json").read_text())
+            for part in (schema, *schema["$defs"].values()):
+                for field in part.get("properties", {}):
+                    with self.subTest(document=document, field=field):
+                        self.assertRegex(text, rf"(`{field}`|\b{field}:)")
 
     def test_named_scripts_exist(self):
         for document in documents():
