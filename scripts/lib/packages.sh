@@ -4,11 +4,14 @@
 
 # requirements PURPOSE: one line per need: "name|package|why". PURPOSE is demo or test.
 requirements() {
-	cat <<-'END'
+	local client=docker.io
+	# From Debian 13 on the client is a package of its own.
+	! apt-cache show docker-cli >/dev/null 2>&1 || client=docker-cli
+	cat <<-END
 		cc|gcc libc6-dev|cargo links with it
 		python3|python3|these scripts use it
 		dockerd|docker.io|the container engine
-		docker|docker.io|the client that builds the sample images
+		docker|$client|the client that imports the base image
 		runsc|runsc|gVisor, the sandbox that analyses run in
 		mkfs.ext4|e2fsprogs|makes the size-limited file systems for results
 		losetup|mount|attaches them
@@ -122,19 +125,21 @@ install_packages() {
 }
 
 # ensure_packages PURPOSE: installs what is missing, or says what it is and ends.
+# Twice, for on a new machine apt knows only after the first update how a package is called.
 ensure_packages() {
 	local missing packages
+	for _ in first second; do
+		missing=$(missing_requirements "$1")
+		[ -n "$missing" ] || return 0
+		if ! is_debian_like; then
+			print_missing "$missing"
+			die "this script installs packages on Debian and Ubuntu only; install the above, then run it again" 69
+		fi
+		mapfile -t packages < <(packages_of "$missing")
+		install_packages "${packages[@]}"
+	done
 	missing=$(missing_requirements "$1")
 	[ -n "$missing" ] || return 0
-	if ! is_debian_like; then
-		print_missing "$missing"
-		die "this script installs packages on Debian and Ubuntu only; install the above, then run it again" 69
-	fi
-	mapfile -t packages < <(packages_of "$missing")
-	install_packages "${packages[@]}"
-	missing=$(missing_requirements "$1")
-	[ -z "$missing" ] || {
-		print_missing "$missing"
-		die "the packages are installed, yet the above is not on PATH" 69
-	}
+	print_missing "$missing"
+	die "the packages are installed, yet the above is not on PATH" 69
 }
