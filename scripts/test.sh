@@ -51,6 +51,7 @@ analyses_tests() {
 		"$PYTHON" -m unittest discover -s "$folder" || return 1
 	done
 }
+web_tests() { (cd web && npm run --silent check); }
 script_tests() { "$PYTHON" -m unittest discover -s scripts/tests; }
 web_build() { make web && echo "built"; }
 
@@ -95,6 +96,7 @@ all)
 	stage rust-tests rust_tests
 	stage analyses-tests analyses_tests
 	stage script-tests script_tests
+	stage web-tests web_tests
 	;;
 *) die "usage: test.sh [lint]" 64 ;;
 esac
