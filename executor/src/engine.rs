@@ -1,0 +1,262 @@
+//! The container engine, which may come and go.
+//!
+//! Owns: the connection, knowing whether it answers and which life of it that is, and which images
+//! it has. Leaves to others: everything about containers (the sandbox), and what becomes of
+//! attempts when it was away ([`crate::attempt`], [`crate::recover`]).
+
+use crate::host::Host;
+use crate::node::Node;
+use crate::recover::{self, Leftover};
+use belljar_sandbox::{Finding, ImageId, Runtime, SandboxError, Severity};
+use serde_json::{Value, json};
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+use tokio::sync::{Notify, watch};
+
+/// How often an engine that answered is asked again when nobody complains about it.
+const LOOK: Duration = Duration::from_secs(20);
+/// How often one that does not answer, or a host that is not fit, is looked at.
+const RETRY: Duration = Duration::from_millis(500);
+
+/// What was last seen of the engine.
+#[derive(Debug, Clone, Default)]
+struct Seen {
+    /// Which life of the engine; empty before the first answer.
+    instance: String,
+    gvisor: bool,
+    info: Value,
+}
+
+/// The container engine.
+#[derive(Default)]
+pub struct Engine {
+    host: OnceLock<Arc<dyn Host>>,
+    seen: Mutex<Seen>,
+    answers: watch::Sender<bool>,
+    suspected: Notify,
+    images: Mutex<HashSet<ImageId>>,
+    loading: Mutex<HashMap<ImageId, Arc<tokio::sync::Mutex<()>>>>,
+}
+
+/// No code that holds one of these locks can panic half-way through a change.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Engine {
+    fn host(&self) -> Result<&Arc<dyn Host>, SandboxError> {
+        self.host
+            .get()
+            .ok_or_else(|| SandboxError::EngineUnavailable {
+                detail: "it has not answered yet".to_owned(),
+            })
+    }
+
+    /// What runs containers.
+    ///
+    /// # Errors
+    ///
+    /// `EngineUnavailable` where the engine has not answered since the executor started.
+    pub fn runtime(&self) -> Result<&dyn Runtime, SandboxError> {
+        Ok(self.host()?.as_runtime())
+    }
+
+    /// Which life of the engine was last seen.
+    #[must_use]
+    pub fn instance(&self) -> String {
+        lock(&self.seen).instance.clone()
+    }
+
+    /// Which life of the engine answers now; none where none does.
+    pub async fn instance_now(&self) -> Option<String> {
+        let instance = self.host().ok()?.instance().await.ok()?;
+        if instance != self.instance() {
+            self.suspect();
+        }
+        Some(instance)
+    }
+
+    /// Whether gVisor is there.
+    #[must_use]
+    pub fn gvisor(&self) -> bool {
+        lock(&self.seen).gvisor
+    }
+
+    /// Versions and the like, for people.
+    #[must_use]
+    pub fn info(&self) -> Value {
+        lock(&self.seen).info.clone()
+    }
+
+    /// Somebody got no answer: look at once.
+    pub fn suspect(&self) {
+        self.answers.send_replace(false);
+        self.suspected.notify_one();
+    }
+
+    /// Waits until the engine answers.
+    pub async fn answers(&self) {
+        // The sender lives as long as this value.
+        let _ = self.answers.subscribe().wait_for(|answers| *answers).await;
+    }
+
+    /// Whether the engine is known to have an image.
+    #[must_use]
+    pub fn knows_image(&self, image: ImageId) -> bool {
+        lock(&self.images).contains(&image)
+    }
+
+    /// An image that was there is not any more.
+    pub fn forget_image(&self, image: ImageId) {
+        lock(&self.images).remove(&image);
+    }
+
+    /// One load of the same image at a time.
+    #[must_use]
+    pub fn image_turn(&self, image: ImageId) -> Arc<tokio::sync::Mutex<()>> {
+        Arc::clone(lock(&self.loading).entry(image).or_default())
+    }
+
+    /// Asks the engine for an image.
+    ///
+    /// # Errors
+    ///
+    /// The engine's.
+    pub async fn has_image(&self, image: ImageId) -> Result<bool, SandboxError> {
+        let has = self.host()?.has_image(image).await?;
+        if has {
+            lock(&self.images).insert(image);
+        }
+        Ok(has)
+    }
+
+    /// Gives the engine an image from its archive.
+    ///
+    /// # Errors
+    ///
+    /// `Archive` where it is not what it claims to be, and the engine's.
+    pub async fn load_image(&self, archive: &Path, image: ImageId) -> Result<(), SandboxError> {
+        self.host()?.load_image(archive, image).await?;
+        lock(&self.images).insert(image);
+        Ok(())
+    }
+
+    /// Asks the engine and the host what they are; gives why no sandbox can be run here, if so.
+    async fn survey(&self) -> Result<Survey, SandboxError> {
+        let host = self.host()?;
+        let instance = host.instance().await?;
+        let (facts, findings) = host.survey().await?;
+        let gvisor = facts.gvisor.is_some() && !is_fatal(&findings);
+        let info = json!({
+            "engine": facts.engine_version,
+            "kernel": facts.kernel,
+            "platform": facts.platform,
+            "cpus": facts.cpus,
+            "memory_bytes": facts.memory_bytes,
+            "cgroup": facts.cgroup_version,
+            "gvisor_version": facts.gvisor.as_ref().map(|gvisor| gvisor.version.clone()),
+            "gvisor_platform": facts.gvisor.as_ref().map(|gvisor| gvisor.platform.clone()),
+            "findings": findings,
+        });
+        let mut seen = lock(&self.seen);
+        let survey = Survey {
+            restarted: !seen.instance.is_empty() && seen.instance != instance,
+            unfit: unfit(&findings),
+        };
+        *seen = Seen {
+            instance,
+            gvisor,
+            info,
+        };
+        drop(seen);
+        if survey.restarted {
+            // Somebody may have changed what it has while it was away.
+            lock(&self.images).clear();
+        }
+        Ok(survey)
+    }
+}
+
+struct Survey {
+    restarted: bool,
+    unfit: Option<String>,
+}
+
+fn is_fatal(findings: &[Finding]) -> bool {
+    findings
+        .iter()
+        .any(|finding| finding.severity == Severity::Fatal)
+}
+
+/// Why no sandbox can be run here, in one sentence.
+fn unfit(findings: &[Finding]) -> Option<String> {
+    let fatal: Vec<_> = findings
+        .iter()
+        .filter(|finding| finding.severity == Severity::Fatal)
+        .map(|finding| format!("{} ({})", finding.found, finding.advice))
+        .collect();
+    (!fatal.is_empty()).then(|| fatal.join("; "))
+}
+
+/// Connects, so that the first registration can tell what is here. An engine that does not answer
+/// is no error: [`run`] goes on trying.
+pub async fn connect(node: &Node) {
+    match try_connect(node).await {
+        Ok(_) => {}
+        Err(error) => node.availability.engine(Some(error.to_string())),
+    }
+}
+
+async fn try_connect(node: &Node) -> Result<Survey, SandboxError> {
+    if node.engine.host.get().is_none() {
+        let host = crate::host::connect(&node.config, &node.home).await?;
+        // Nobody else sets it.
+        let _ = node.engine.host.set(host);
+    }
+    node.engine.survey().await
+}
+
+/// Looks after the engine for ever: says when it is away, and takes up `leftovers` and what else
+/// needs it when it answers.
+pub async fn run(node: &Arc<Node>, mut leftovers: Vec<Leftover>) {
+    let mut registered_with = node.engine.info();
+    let mut first = true;
+    loop {
+        let pause = match try_connect(node).await {
+            Err(error) => {
+                node.engine.answers.send_replace(false);
+                node.availability.engine(Some(error.to_string()));
+                RETRY
+            }
+            Ok(survey) => {
+                if first || survey.restarted {
+                    first = false;
+                    recover::recover(node, std::mem::take(&mut leftovers)).await;
+                }
+                node.engine.answers.send_replace(true);
+                let fit = survey.unfit.is_none();
+                node.availability.engine(survey.unfit);
+                let info = node.engine.info();
+                if !same_host(&info, &registered_with) {
+                    registered_with = info;
+                    let known = node.session.epoch();
+                    if let Err(error) = node.register(known).await {
+                        tracing::warn!(%error, "failed to tell the scheduler about this host");
+                    }
+                }
+                if fit { LOOK } else { RETRY * 10 }
+            }
+        };
+        // Either somebody complains or it is time.
+        let _ = tokio::time::timeout(pause, node.engine.suspected.notified()).await;
+    }
+}
+
+/// Whether two surveys say the same of what matters to the scheduler.
+fn same_host(a: &Value, b: &Value) -> bool {
+    ["engine", "gvisor_version", "gvisor_platform"]
+        .iter()
+        .all(|field| a.get(field) == b.get(field))
+}
