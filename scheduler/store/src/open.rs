@@ -83,7 +83,7 @@ async fn sqlite_open(path: &Path) -> Result<Pools, OpenError> {
         .await
         .map_err(OpenError::Database)?;
     sqlite_check(&writer).await?;
-    SQLITE.run(&writer).await.map_err(OpenError::Migrate)?;
+    sqlite_migrate(&writer).await?;
     let reader = SqlitePoolOptions::new()
         .max_connections(READERS)
         .acquire_timeout(CONNECTION_WAIT)
@@ -91,6 +91,17 @@ async fn sqlite_open(path: &Path) -> Result<Pools, OpenError> {
         .await
         .map_err(OpenError::Database)?;
     Ok(Pools::Sqlite { writer, reader })
+}
+
+/// In one transaction that holds the write lock: the migrator knows no lock of its own for SQLite, and
+/// two that open a new file at once would both make its tables.
+async fn sqlite_migrate(pool: &SqlitePool) -> Result<(), OpenError> {
+    let begin = pool.begin_with("BEGIN IMMEDIATE").await;
+    let mut tx = begin.map_err(OpenError::Database)?;
+    // What `run` does; with `run` itself the compiler cannot see that this future is `Send`.
+    let done = SQLITE.run_direct(None, &mut *tx, false).await;
+    done.map_err(OpenError::Migrate)?;
+    tx.commit().await.map_err(OpenError::Database)
 }
 
 async fn sqlite_check(pool: &SqlitePool) -> Result<(), OpenError> {

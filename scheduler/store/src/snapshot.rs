@@ -188,7 +188,8 @@ async fn run_active(conn: &mut Conn<'_>) -> Result<Vec<RunRow>, StoreError> {
     const SQL: Sql = Sql::both(concat!(
         "SELECT ",
         run_columns!(),
-        " FROM run WHERE state IN ('running', 'cancelling') ORDER BY run"
+        " FROM run WHERE state IN ('running', 'cancelling') \
+         ORDER BY tenant, run"
     ));
     conn.rows(SQL, &[]).await
 }
@@ -199,12 +200,20 @@ async fn run_queued(
     dag: &DagName,
     limit: u32,
 ) -> Result<Vec<RunRow>, StoreError> {
-    const SQL: Sql = Sql::both(concat!(
-        "SELECT ",
-        run_columns!(),
-        " FROM run WHERE tenant = $1 AND dag = $2 AND state = 'queued' \
-         ORDER BY run LIMIT $3"
-    ));
+    // SQLite, which keeps no statistics unless told to, would rather walk all of the tenant's runs.
+    const SQL: Sql = Sql {
+        sqlite: concat!(
+            "SELECT ",
+            run_columns!(),
+            " FROM run INDEXED BY run_queued \
+             WHERE tenant = $1 AND dag = $2 AND state = 'queued' ORDER BY run LIMIT $3"
+        ),
+        postgres: concat!(
+            "SELECT ",
+            run_columns!(),
+            " FROM run WHERE tenant = $1 AND dag = $2 AND state = 'queued' ORDER BY run LIMIT $3"
+        ),
+    };
     let args = [text(tenant), text(dag), Arg::Int(limit.into())];
     conn.rows(SQL, &args).await
 }
@@ -235,10 +244,12 @@ impl Record for Queued {
 }
 
 async fn run_queued_counts(conn: &mut Conn<'_>) -> Result<Vec<Queued>, StoreError> {
-    const SQL: Sql = Sql::both(
-        "SELECT tenant, dag, count(*) AS count FROM run WHERE state = 'queued' \
-         GROUP BY tenant, dag ORDER BY tenant, dag",
-    );
+    const SQL: Sql = Sql {
+        sqlite: "SELECT tenant, dag, count(*) AS count FROM run INDEXED BY run_queued \
+                 WHERE state = 'queued' GROUP BY tenant, dag ORDER BY tenant, dag",
+        postgres: "SELECT tenant, dag, count(*) AS count FROM run \
+                   WHERE state = 'queued' GROUP BY tenant, dag ORDER BY tenant, dag",
+    };
     conn.rows(SQL, &[]).await
 }
 
