@@ -39,7 +39,10 @@ pub fn parse(text: &str, file: &str) -> Result<ParsedSpec, Vec<Diagnostic>> {
     let mut problems = Problems::default();
     let spec = spec(&Cursor::root(source.root()), &mut problems);
     if let Some(spec) = &spec {
-        problems.extend(validate::check(spec).0);
+        // Where `tasks` is missing, that it is empty is no news.
+        let no_tasks = problems.has_errors() && spec.tasks.is_empty();
+        let found = validate::check(spec).0.into_iter();
+        problems.extend(found.filter(|problem| !no_tasks || problem.code != code::TASK_COUNT.id));
     }
     let failed = problems.has_errors();
     let diagnostics = source.locate(problems.into_vec());
@@ -215,7 +218,7 @@ fn count(fields: &Fields<'_>, name: &str, problems: &mut Problems) -> Option<u32
 }
 
 fn priority(fields: &Fields<'_>, problems: &mut Problems) -> Option<i32> {
-    let range = i64::from(i32::MIN)..=i64::from(i32::MAX);
+    let range = i64::from(*validate::PRIORITY.start())..=i64::from(*validate::PRIORITY.end());
     let number = fields.optional("priority")?.integer(range, problems)?;
     i32::try_from(number).ok()
 }

@@ -22,6 +22,8 @@ pub const MAX_TASKS: usize = 2_000;
 pub const MAX_EDGES: usize = 20_000;
 /// The most pools of a task.
 const MAX_POOLS: usize = 8;
+/// The priorities that a task can have.
+pub(crate) const PRIORITY: RangeInclusive<i32> = -1_000..=1_000;
 /// The longest description, in characters.
 pub(crate) const MAX_DESCRIPTION: usize = 2_000;
 /// The largest `params` of a task, in bytes of canonical JSON.
@@ -146,7 +148,7 @@ fn settings(
     within(
         &format!("{pointer}/priority"),
         priority,
-        &(-1_000..=1_000),
+        &PRIORITY,
         problems,
     );
     within(

@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 fn diagnose(name: &str, bytes: &[u8]) -> Vec<Diagnostic> {
     let file = format!("{name}.yaml");
     match decode(bytes, &file) {
-        Err(problem) => vec![problem],
+        Err(problems) => problems,
         Ok(text) => match parse(text, &file) {
             Ok(parsed) => parsed.warnings,
             Err(problems) => problems,

@@ -25,8 +25,8 @@ fn valid_files_are_accepted_and_have_one_canonical_form() {
             insta::assert_snapshot!(format!("canonical-{name}"), dag.canonical_json());
             let again = Dag::from_canonical_json(&dag.canonical_json()).unwrap();
             assert_eq!(
-                (again.version(), again.spec()),
-                (dag.version(), dag.spec()),
+                (again.version(), again.tasks()),
+                (dag.version(), dag.tasks()),
                 "{name}"
             );
         }

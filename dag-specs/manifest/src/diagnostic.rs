@@ -214,6 +214,18 @@ impl Problems {
         }
     }
 
+    /// Whether further errors are only counted; making them elaborate is then in vain.
+    #[must_use]
+    pub const fn is_full(&self) -> bool {
+        self.list.len() >= MAX_PROBLEMS
+    }
+
+    /// Counts an error without looking at it.
+    pub const fn count_error(&mut self) {
+        self.errors = true;
+        self.dropped += 1;
+    }
+
     /// Whether there is an error among them.
     #[must_use]
     pub const fn has_errors(&self) -> bool {
@@ -276,16 +288,27 @@ fn group<'a>(diagnostic: &'a Diagnostic, text: Option<&'a str>) -> Group<'a> {
         .primary_title(diagnostic.message.as_str())
         .id(diagnostic.code.as_str());
     let (Some(text), Some(span)) = (text, diagnostic.span) else {
-        let place = if diagnostic.pointer.is_empty() {
-            "the whole file"
+        let separator = if diagnostic.pointer.is_empty() {
+            ""
         } else {
-            &diagnostic.pointer
+            ": at "
         };
-        let origin = format!("{}: at {place}", diagnostic.file);
+        let origin = format!("in {}{separator}{}", diagnostic.file, diagnostic.pointer);
         return Group::with_title(title).element(Level::NOTE.message(origin));
     };
-    let range = |span: Span| span.start.min(text.len())..span.end.min(text.len());
-    let mut snippet = Snippet::source(text)
+    let spans = || {
+        diagnostic
+            .labels
+            .iter()
+            .map(|label| label.span)
+            .chain([span])
+    };
+    let window = window(text, spans());
+    let first_line = spans().map(|span| span.line).min().unwrap_or(1);
+    let within = |at: usize| at.min(text.len()).saturating_sub(window.start);
+    let range = |span: Span| within(span.start)..within(span.end);
+    let mut snippet = Snippet::source(&text[window.clone()])
+        .line_start(first_line as usize)
         .path(diagnostic.file.as_str())
         .annotation(AnnotationKind::Primary.span(range(span)));
     for label in &diagnostic.labels {
@@ -297,13 +320,31 @@ fn group<'a>(diagnostic: &'a Diagnostic, text: Option<&'a str>) -> Group<'a> {
     title.element(snippet)
 }
 
+/// The lines that hold all `spans`, so that the renderer need not go through a whole large file.
+fn window(text: &str, spans: impl Iterator<Item = Span> + Clone) -> std::ops::Range<usize> {
+    let start = spans
+        .clone()
+        .map(|span| span.start)
+        .min()
+        .unwrap_or(0)
+        .min(text.len());
+    let end = spans
+        .map(|span| span.end)
+        .max()
+        .unwrap_or(0)
+        .clamp(start, text.len());
+    let start = text[..start].rfind('\n').map_or(0, |at| at + 1);
+    let end = text[end..].find('\n').map_or(text.len(), |at| end + at);
+    start..end
+}
+
 /// The candidate that is nearest to `text`, where one is near enough to be meant.
 #[must_use]
 pub fn nearest<'a>(text: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     if text.chars().count() > 63 {
         return None;
     }
-    let allowed = 1 + text.chars().count() / 4;
+    let allowed = (text.chars().count() / 4).max(1);
     candidates
         .into_iter()
         .filter(|candidate| candidate.len() <= 63)

@@ -72,7 +72,9 @@ fn placeholder<T: FromStr>(text: &str) -> Option<T> {
 fn manifest(cursor: &Cursor<'_>, problems: &mut Problems) -> Option<Manifest> {
     let fields = cursor.fields(FIELDS, NONE, problems)?;
     let analysis = parsed(&fields, "analysis", &code::INVALID_NAME, problems);
-    let version = parsed(&fields, "version", &code::INVALID_VERSION, problems);
+    let version = fields
+        .required("version", problems)
+        .and_then(|c| version(&c, problems));
     let summary = fields
         .required("summary", problems)
         .and_then(|c| c.text_up_to(200, problems));
@@ -108,6 +110,19 @@ fn parsed<T: FromStr<Err: Display>>(
     problems: &mut Problems,
 ) -> Option<T> {
     fields.required(name, problems)?.parse(code, problems)
+}
+
+fn version(cursor: &Cursor<'_>, problems: &mut Problems) -> Option<semver::Version> {
+    let text = cursor.text(problems)?;
+    let version = semver::Version::parse(text);
+    version
+        .map_err(|_| {
+            let shown: String = text.chars().take(80).collect();
+            let message = format!("`{}` is not a version", shown.escape_debug());
+            let problem = Diagnostic::error(&code::INVALID_VERSION, cursor.pointer(), message);
+            problems.push(problem.help("write three numbers, for example 1.0.0"));
+        })
+        .ok()
 }
 
 /// A mapping with names for keys.

@@ -123,6 +123,7 @@ impl<'a> Cursor<'a> {
             NodeValue::Scalar { text, .. } => match resolve(text) {
                 Ok(Value::Null) => "nothing",
                 Ok(Value::Bool(_)) => "a truth value",
+                Ok(Value::Number(number)) if number.is_f64() => "a number with a fraction",
                 Ok(Value::Number(_)) | Err(_) => "a number",
                 Ok(_) => "a text",
             },
@@ -341,6 +342,10 @@ impl<'a> Cursor<'a> {
             .iter()
             .filter(|entry| !known.contains(&entry.key.as_str()))
         {
+            if problems.is_full() {
+                problems.count_error();
+                continue;
+            }
             let pointer = join_pointer(&self.pointer, &entry.key);
             let shown: String = entry.key.chars().take(80).collect();
             let shown = shown.escape_debug();

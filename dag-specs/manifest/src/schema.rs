@@ -97,22 +97,38 @@ pub fn compile(schema: &Value, pointer: &str) -> Result<CompiledSchema, Vec<Diag
                 .dfa_size_limit(MAX_PATTERN_BYTES),
         )
         .build(schema);
-    built
-        .map(|validator| CompiledSchema { validator })
-        .map_err(|error| {
-            let place = format!("{pointer}{}", error.instance_path().as_str());
-            let code = if error.kind().keyword() == "pattern" || error.to_string().contains("regex")
-            {
-                &code::SCHEMA_PATTERN
-            } else {
-                &code::INVALID_SCHEMA
-            };
-            vec![Diagnostic::error(
-                code,
-                place,
-                format!("this is not a JSON Schema: {error}"),
-            )]
-        })
+    match built {
+        Ok(validator) => Ok(CompiledSchema { validator }),
+        Err(error) => Err(vec![not_a_schema(&error, pointer)]),
+    }
+}
+
+fn not_a_schema(error: &jsonschema::ValidationError<'_>, pointer: &str) -> Diagnostic {
+    let inside = error.instance_path().as_str();
+    let place = format!("{pointer}{inside}");
+    let text = error.to_string();
+    if inside.ends_with("/pattern")
+        || inside.contains("/patternProperties")
+        || text.contains("regex")
+    {
+        let message = "this regular expression cannot be used";
+        return Diagnostic::error(&code::SCHEMA_PATTERN, place, message).help(
+            "it must be small and without back-references (`\\1`) and look-around (`(?=…)`)",
+        );
+    }
+    if inside.ends_with("/type") {
+        return Diagnostic::error(
+            &code::INVALID_SCHEMA,
+            place,
+            "this is not a type of JSON Schema",
+        )
+        .help("the types are string, number, integer, boolean, object, array and null");
+    }
+    Diagnostic::error(
+        &code::INVALID_SCHEMA,
+        place,
+        format!("this is not a JSON Schema: {text}"),
+    )
 }
 
 impl CompiledSchema {

@@ -59,10 +59,12 @@ pub struct Entry {
 /// # Errors
 ///
 /// BJ0001 for more than 4 MiB, BJ0002 for bytes that are not UTF-8 (with the place of the first).
-pub fn decode<'a>(bytes: &'a [u8], file: &str) -> Result<&'a str, Diagnostic> {
-    let named = |problem: Diagnostic| Diagnostic {
-        file: file.to_owned(),
-        ..problem
+pub fn decode<'a>(bytes: &'a [u8], file: &str) -> Result<&'a str, Vec<Diagnostic>> {
+    let named = |problem: Diagnostic| {
+        vec![Diagnostic {
+            file: file.to_owned(),
+            ..problem
+        }]
     };
     if bytes.len() > MAX_BYTES {
         return Err(named(too_large(bytes.len())));
@@ -104,6 +106,7 @@ impl Source {
                 let mut list = problems.into_vec();
                 list.iter_mut()
                     .for_each(|problem| file.clone_into(&mut problem.file));
+                settle(text, &mut list);
                 Err(list)
             }
         }
@@ -138,6 +141,7 @@ impl Source {
             }
             diagnostic.target = Target::Value;
         }
+        settle(&self.text, &mut diagnostics);
         diagnostics.sort_by_key(|d| {
             (
                 d.span.is_none(),
@@ -152,7 +156,10 @@ impl Source {
     #[must_use]
     pub fn span_of(&self, pointer: &str, target: &Target) -> Span {
         let mut node = &self.root;
-        let mut key = None;
+        let mut key = match &node.value {
+            NodeValue::Map(entries) => entries.first().map(|entry| entry.key_span),
+            _ => None,
+        };
         for member in pointer.split('/').skip(1) {
             let member = member.replace("~1", "/").replace("~0", "~");
             let next = match &node.value {
@@ -193,46 +200,48 @@ impl Source {
             None => raw.find(text.get(part.clone())?)?,
         };
         let start = node.span.start + start;
-        Some(span_of_bytes(&self.text, start, start + part.len()))
+        Some(span_of_bytes(start, start + part.len()))
     }
 
     /// `span` without what comes after its first line.
     fn first_line(&self, span: Span) -> Span {
         let text = self.text.get(span.start..span.end).unwrap_or_default();
         match text.find(['\n', '\r']) {
-            Some(length) if length > 0 => {
-                span_of_bytes(&self.text, span.start, span.start + length)
-            }
+            Some(length) if length > 0 => span_of_bytes(span.start, span.start + length),
             _ => span,
         }
     }
 }
 
-/// The span of a range of bytes; counts lines from the start of the text.
-pub(crate) fn span_of_bytes(text: &str, start: usize, end: usize) -> Span {
-    let place = |at: usize| {
-        let before = text.get(..at).unwrap_or(text);
-        let line = before.matches('\n').count() + 1;
-        let column = before
-            .rsplit('\n')
-            .next()
-            .unwrap_or_default()
-            .chars()
-            .count()
-            + 1;
-        (
-            u32::try_from(line).unwrap_or(u32::MAX),
-            u32::try_from(column).unwrap_or(u32::MAX),
-        )
-    };
-    let ((line, col), (end_line, end_col)) = (place(start), place(end));
+/// The span of a range of bytes, with lines and columns still to be settled.
+pub(crate) fn span_of_bytes(start: usize, end: usize) -> Span {
     Span {
-        line,
-        col,
-        end_line,
-        end_col,
         start,
         end,
+        ..Span::default()
+    }
+}
+
+/// Computes lines and columns of all spans from their bytes. The parser's own are not used: at the
+/// end of a file they are one line too far, and counting once for all keeps it linear.
+pub(crate) fn settle(text: &str, diagnostics: &mut [Diagnostic]) {
+    let starts: Vec<_> = std::iter::once(0)
+        .chain(text.match_indices('\n').map(|(at, _)| at + 1))
+        .collect();
+    let narrow = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+    let place = |at: usize| {
+        let line = starts.partition_point(|start| *start <= at);
+        let column = text
+            .get(starts[line - 1]..at)
+            .map_or(0, |before| before.chars().count());
+        (narrow(line), narrow(column + 1))
+    };
+    for diagnostic in diagnostics {
+        let labels = diagnostic.labels.iter_mut().map(|label| &mut label.span);
+        for span in labels.chain(&mut diagnostic.span) {
+            (span.line, span.col) = place(span.start);
+            (span.end_line, span.end_col) = place(span.end);
+        }
     }
 }
 

@@ -306,7 +306,13 @@ impl fmt::Display for CpuMillis {
         if self.0.is_multiple_of(1_000) {
             write!(f, "{}", self.0 / 1_000)
         } else {
-            write!(f, "{}m", self.0)
+            let thousandths = format!("{:03}", self.0 % 1_000);
+            write!(
+                f,
+                "{}.{}",
+                self.0 / 1_000,
+                thousandths.trim_end_matches('0')
+            )
         }
     }
 }
@@ -316,7 +322,7 @@ impl Serialize for CpuMillis {
         if self.0.is_multiple_of(1_000) {
             serializer.serialize_u32(self.0 / 1_000)
         } else {
-            serializer.collect_str(self)
+            serializer.collect_str(&format_args!("{}m", self.0))
         }
     }
 }

@@ -47,6 +47,8 @@ pub(crate) struct Builder<'a> {
     nodes: usize,
     copied_nodes: usize,
     copied_bytes: usize,
+    /// Where the tag of the event at hand is, if it has one.
+    tag: Option<Span>,
 }
 
 /// Reading cannot go on; the problem was pushed.
@@ -65,6 +67,7 @@ impl<'a> Builder<'a> {
             nodes: 0,
             copied_nodes: 0,
             copied_bytes: 0,
+            tag: None,
         }
     }
 
@@ -80,7 +83,10 @@ impl<'a> Builder<'a> {
         let mut documents = 0;
         for (count, event) in Parser::new_from_str_with_options(self.text, options).enumerate() {
             let (event, span) = match event {
-                Ok((event, span)) => (event, self.span(span.start, span.end)),
+                Ok((event, span)) => {
+                    self.tag = span.tag_span().map(|tag| self.span(tag.start, tag.end));
+                    (event, self.span(span.start, span.end))
+                }
                 Err(error) => {
                     self.syntax_error(&error);
                     return None;
@@ -107,27 +113,12 @@ impl<'a> Builder<'a> {
             }
             self.event(event, span).ok()?;
         }
-        let empty = match &self.root {
-            None => true,
-            Some(Node {
-                value: NodeValue::Scalar { text, plain: true },
-                ..
-            }) => text.is_empty(),
-            Some(_) => false,
+        let is_nothing = |node: &Node| match &node.value {
+            NodeValue::Scalar { text, plain } => *plain && is_nothing(text),
+            _ => false,
         };
-        if empty {
-            self.stop(
-                &code::EMPTY,
-                Span {
-                    line: 1,
-                    col: 1,
-                    end_line: 1,
-                    end_col: 1,
-                    start: 0,
-                    end: 0,
-                },
-                "the file holds no value",
-            );
+        if self.root.as_ref().is_none_or(is_nothing) {
+            self.stop(&code::EMPTY, Span::default(), "the file holds no value");
             return None;
         }
         self.root
@@ -155,7 +146,7 @@ impl<'a> Builder<'a> {
         let Some((at, c)) = bad.next() else {
             return Ok(());
         };
-        let span = span_of_bytes(self.text, at, at + c.len_utf8());
+        let span = span_of_bytes(at, at + c.len_utf8());
         let message = format!(
             "the character U+{:04X} is not allowed in YAML",
             u32::from(c)
@@ -173,7 +164,6 @@ impl<'a> Builder<'a> {
             .filter(|c| *c != '\n')
         {
             span.end += c.len_utf8();
-            span.end_col += 1;
         }
         let text = error.info().to_owned();
         if text.contains("nesting") || text.contains("recursion") {
@@ -193,21 +183,13 @@ impl<'a> Builder<'a> {
     }
 
     fn span(&self, start: Marker, end: Marker) -> Span {
-        let narrow = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
         let byte = |marker: Marker| {
             marker
                 .byte_offset()
                 .unwrap_or_default()
                 .min(self.text.len())
         };
-        Span {
-            line: narrow(start.line()),
-            col: narrow(start.col() + 1),
-            end_line: narrow(end.line()),
-            end_col: narrow(end.col() + 1),
-            start: byte(start),
-            end: byte(end),
-        }
+        span_of_bytes(byte(start), byte(end))
     }
 
     fn event(&mut self, event: Event<'_>, span: Span) -> Result<(), Stop> {
@@ -239,11 +221,7 @@ impl<'a> Builder<'a> {
             }
             Event::SequenceEnd | Event::MappingEnd => match self.open.pop() {
                 Some(mut open) => {
-                    (
-                        open.node.span.end,
-                        open.node.span.end_line,
-                        open.node.span.end_col,
-                    ) = (span.end, span.end_line, span.end_col);
+                    open.node.span.end = span.end;
                     self.finish(open.node, open.anchor)
                 }
                 None => Ok(()),
@@ -277,7 +255,7 @@ impl<'a> Builder<'a> {
         if tagged {
             self.problems.push(
                 Diagnostic::error(&code::TAG, "", "this value has a tag")
-                    .spanned(span)
+                    .spanned(self.tag.unwrap_or(span))
                     .help("leave the tag out; quote the value to make it a text"),
             );
         }
@@ -308,6 +286,15 @@ impl<'a> Builder<'a> {
         self.alias_count += 1;
         if self.alias_count > MAX_ALIASES {
             return Err(self.stop(&code::ALIAS, span, "the file has more than 256 aliases"));
+        }
+        if let Some(open) = self.open.last_mut()
+            && matches!(open.node.value, NodeValue::Map(_))
+            && open.key.is_none()
+        {
+            open.key = Some(Key::Bad);
+            let problem = Diagnostic::error(&code::KEY_NOT_TEXT, "", "an alias cannot be a key");
+            self.problems.push(problem.spanned(span));
+            return Ok(());
         }
         let Some(mut node) = self.anchors.get(&id).cloned() else {
             return Err(self.stop(
@@ -364,6 +351,11 @@ impl<'a> Builder<'a> {
     }
 }
 
+/// Whether a plain scalar stands for no value; the parser gives `~` for one that is left out.
+fn is_nothing(text: &str) -> bool {
+    matches!(text, "" | "~")
+}
+
 /// What stands in the place of a key.
 fn key(node: Node, seen: &mut HashMap<String, Span>, problems: &mut Problems) -> Key {
     let span = node.span;
@@ -372,6 +364,11 @@ fn key(node: Node, seen: &mut HashMap<String, Span>, problems: &mut Problems) ->
             .push(Diagnostic::error(&code::KEY_NOT_TEXT, "", "a key must be a text").spanned(span));
         return Key::Bad;
     };
+    if plain && is_nothing(&text) {
+        let problem = Diagnostic::error(&code::KEY_NOT_TEXT, "", "a key is missing here");
+        problems.push(problem.spanned(span));
+        return Key::Bad;
+    }
     if plain && text == "<<" {
         let problem = Diagnostic::error(
             &code::MERGE_KEY,
@@ -386,6 +383,10 @@ fn key(node: Node, seen: &mut HashMap<String, Span>, problems: &mut Problems) ->
         return Key::Bad;
     }
     if let Some(first) = seen.get(&text) {
+        if problems.is_full() {
+            problems.count_error();
+            return Key::Bad;
+        }
         let shown: String = text.chars().take(80).collect();
         let message = format!("the key `{}` occurs twice", shown.escape_debug());
         let problem = Diagnostic::error(&code::DUPLICATE_KEY, "", message);

@@ -146,15 +146,28 @@ fn syntax_problem(text: &str, errors: &cel::ParseErrors) -> Problem {
     } else {
         start..start + length
     };
-    let message = format!(
-        "this is not CEL: {}",
-        message.split('\n').next().unwrap_or_default()
-    );
+    let message = plain_syntax_message(&message);
     Problem {
         code: &code::EXPRESSION_SYNTAX,
         message,
         help: None,
         at,
+    }
+}
+
+/// The parser's message without its list of all tokens that could have stood there.
+fn plain_syntax_message(message: &str) -> String {
+    let message = message.split('\n').next().unwrap_or_default();
+    let quoted = message
+        .split_once(" '")
+        .and_then(|(_, rest)| rest.split_once('\''));
+    match quoted {
+        Some(("<EOF>", _)) => "the expression ends too early".to_owned(),
+        Some((token, _)) if message.contains(" input '") => {
+            format!("`{token}` is not expected here")
+        }
+        _ if message.len() > 200 => "this is not CEL".to_owned(),
+        _ => format!("this is not CEL: {message}"),
     }
 }
 
@@ -165,22 +178,32 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
+    /// The bytes of `expr` in the text. The parser gives calls and selections the place of their
+    /// bracket or dot; here they start at their function's name and end after their field.
     fn place(&self, expr: &IdedExpr) -> Range<usize> {
-        let whole = 0..self.text.len();
         let Some((start, stop)) = self.program.source_info().offset_for(expr.id) else {
-            return whole;
+            return 0..self.text.len();
         };
         // Offsets count characters; the end is inclusive.
-        let byte = |at: u32| {
-            self.text
-                .char_indices()
-                .nth(at as usize)
-                .map(|(byte, c)| (byte, c.len_utf8()))
+        let byte = |at: u32| self.text.char_indices().nth(at as usize);
+        let (Some((start, first)), last) = (byte(start), byte(stop)) else {
+            return 0..self.text.len();
         };
-        match (byte(start), byte(stop)) {
-            (Some((from, _)), Some((to, length))) if from <= to => from..to + length,
-            (Some((from, length)), _) => from..from + length,
-            _ => whole,
+        let end = last
+            .map_or(start, |(at, c)| at + c.len_utf8())
+            .max(start + first.len_utf8());
+        match &expr.expr {
+            Expr::Select(select)
+                if self.text[start..]
+                    .strip_prefix('.')
+                    .is_some_and(|rest| rest.starts_with(&select.field)) =>
+            {
+                self.place(&select.operand).start.min(start)..start + 1 + select.field.len()
+            }
+            Expr::Call(call) if self.text[..start].ends_with(&call.func_name) => {
+                start - call.func_name.len()..start
+            }
+            _ => start..end,
         }
     }
 
