@@ -12,6 +12,7 @@
 
 mod attempt;
 mod cgroup;
+mod docker;
 mod error;
 mod facts;
 mod finished;
@@ -22,16 +23,19 @@ pub mod plan;
 mod policy;
 mod readback;
 mod receipt;
+mod record;
 mod refusal;
 mod runtime;
 #[cfg(test)]
 mod testing;
+mod verdict;
 mod volume;
 
 pub use attempt::{
     AttemptName, AttemptSpec, Identity, InputKind, InputMount, InputSource, Limits, NotAnAttempt,
     Tier,
 };
+pub use docker::{DockerConfig, DockerRuntime};
 pub use error::{Result, SandboxError};
 pub use facts::{CgroupDriver, CgroupVersion, Finding, GvisorFacts, HostFacts, Severity};
 pub use finished::{Cause, CauseKind, Ended, Exit, Finished, StopReason, Usage, Verdict};

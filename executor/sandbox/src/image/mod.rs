@@ -8,6 +8,16 @@
 //! sorted and carry no times, owners or modes of their own; layers are uncompressed and named by
 //! their SHA-256. The same image gives the same bytes, wherever it was exported.
 
+mod inspect;
+mod layout;
+#[cfg(test)]
+mod tests;
+mod write;
+
+pub use inspect::inspect_archive;
+pub(crate) use write::convert_docker_archive;
+pub use write::write_archive;
+
 use belljar_ids::Digest;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
