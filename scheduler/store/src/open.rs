@@ -75,7 +75,11 @@ async fn sqlite_open(path: &Path) -> Result<Pools, OpenError> {
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
         .busy_timeout(LOCK_WAIT)
-        .pragma("mmap_size", "0");
+        .pragma("mmap_size", "0")
+        // KiB, per connection: room for the inner pages of every index.
+        .pragma("cache_size", "-16384")
+        // After a large batch the log is cut to this many bytes again.
+        .pragma("journal_size_limit", "67108864");
     let writer = SqlitePoolOptions::new()
         .max_connections(1)
         .acquire_timeout(CONNECTION_WAIT)

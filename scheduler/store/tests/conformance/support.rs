@@ -45,8 +45,21 @@ impl TestDb {
     }
 }
 
+/// The variable that names the database in which a test, run again in a process of its own, is to be
+/// a leader until it is killed.
+pub const LEAD: &str = "BELLJAR_TEST_LEAD";
+
+/// The database of the process that started this one, which alone will be there to remove it.
+fn given() -> Option<TestDb> {
+    let url = std::env::var(LEAD).ok()?.parse().unwrap();
+    Some(TestDb { url })
+}
+
 /// Runs `test` on a new SQLite file.
 pub fn on_sqlite<F: Future<Output = ()> + Send + 'static>(test: impl FnOnce(TestDb) -> F) {
+    if let Some(db) = given() {
+        return runtime().block_on(test(db));
+    }
     let folder = tempfile::tempdir().unwrap();
     let url = StoreUrl::sqlite(folder.path().join("belljar.db"));
     runtime().block_on(test(TestDb { url }));
@@ -55,6 +68,9 @@ pub fn on_sqlite<F: Future<Output = ()> + Send + 'static>(test: impl FnOnce(Test
 /// Runs `test` on a new PostgreSQL database, which is dropped whatever comes of it.
 pub fn on_postgres<F: Future<Output = ()> + Send + 'static>(test: impl FnOnce(TestDb) -> F) {
     static NUMBER: AtomicU64 = AtomicU64::new(0);
+    if let Some(db) = given() {
+        return runtime().block_on(test(db));
+    }
     let server = postgres_server();
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     let name = format!("belljar_test_{}_{number}", std::process::id());
