@@ -39,5 +39,5 @@ pub use belljar_manifest as manifest;
 /// The JSON Schema (draft 2020-12) of a DAG spec, for editors.
 #[must_use]
 pub fn dag_json_schema() -> serde_json::Value {
-    schemars::schema_for!(Spec).to_value()
+    belljar_manifest::editor_schema::<Spec>()
 }

@@ -35,6 +35,7 @@ pub struct Spec {
     #[serde(default, skip_serializing_if = "is_default")]
     pub defaults: Defaults,
     /// The tasks: at least 1, at most 2,000.
+    #[schemars(extend("minProperties" = 1, "maxProperties" = 2_000))]
     pub tasks: BTreeMap<TaskName, TaskSpec>,
 }
 

@@ -76,6 +76,9 @@ fn scalar(value: &Value, rng: &mut StdRng) -> String {
 }
 
 proptest! {
+    // Each case goes through all files.
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
     #[test]
     fn order_quoting_style_and_comments_make_no_difference(seed in any::<[u8; 32]>()) {
         let mut rng = StdRng::from_seed(seed);

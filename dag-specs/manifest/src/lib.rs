@@ -9,6 +9,7 @@ pub mod canonical;
 mod check;
 pub mod code;
 pub mod diagnostic;
+mod editor;
 mod manifest_file;
 mod model;
 pub mod names;
@@ -22,6 +23,7 @@ mod yaml;
 
 pub use canonical::Sha256Digest;
 pub use diagnostic::{Diagnostic, Label, Severity, Span, Style, render};
+pub use editor::editor_schema;
 pub use manifest_file::{ParsedManifest, parse_manifest};
 pub use model::{ArtifactSpec, InputKind, InputSpec, Manifest, Resources};
 pub use names::{AnalysisName, ArtifactName, InputName, MediaType};
@@ -33,5 +35,5 @@ pub use units::{Bytes, CpuMillis, DurationMs};
 /// The JSON Schema (draft 2020-12) of `analysis.yaml`, for editors.
 #[must_use]
 pub fn manifest_json_schema() -> serde_json::Value {
-    schemars::schema_for!(Manifest).to_value()
+    editor_schema::<Manifest>()
 }

@@ -253,10 +253,7 @@ impl fmt::Display for DurationMs {
     }
 }
 
-crate::text_serde!(
-    DurationMs,
-    "^([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$"
-);
+crate::text_serde!(DurationMs, "^([0-9]+(d|h|m|s|ms))([0-9]+(h|m|s|ms))*$");
 
 /// Processor time in thousandths of a CPU: written `1`, `0.5` or `500m`.
 ///
