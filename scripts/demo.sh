@@ -30,10 +30,9 @@ build_analyses() {
 }
 
 submit_missing_analyses() {
-	local published name
-	published=$(belljar --output json analysis list | json '" ".join(a["analysis"] + "@" + a["version"] for a in it["items"])')
+	local name
 	for name in "${ANALYSES[@]}"; do
-		if [[ " $published " == *" $name@1.0.0 "* ]]; then
+		if belljar --quiet analysis show "$name@1.0.0" >/dev/null 2>&1; then
 			say "analysis $name@1.0.0 is there"
 		else
 			build_analyses
@@ -61,7 +60,7 @@ mkdir -p "$OUT"
 for task in clean engagement words report; do
 	belljar run result "$run" "$task" >"$OUT/$task.json"
 done
-belljar run artifact "$run" report report -o "$OUT/report.html" >&2
+belljar run artifact "$run" report report -o "$OUT/report.html" --force >&2
 
 printf '\nResults of %s\n\n' "$run"
 "$PYTHON" "$HERE/lib/headline.py" "$OUT"
