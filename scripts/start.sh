@@ -2,7 +2,7 @@
 # Starts Belljar in the background unless it runs: `belljar standalone`, as root, on loopback.
 #
 # Environment: BELLJAR_DATA_DIR (default /var/lib/belljar), BELLJAR_SERVER (default http://127.0.0.1:8686),
-# BELLJAR_LOG (default /var/log/belljar.log), BELLJAR_BIN. stop.sh ends it.
+# BELLJAR_LOG_FILE (default /var/log/belljar.log), BELLJAR_BIN. stop.sh ends it.
 set -euo pipefail
 HERE=$(dirname "${BASH_SOURCE[0]}")
 # shellcheck source=scripts/lib/common.sh
@@ -19,9 +19,9 @@ if belljar_ready; then
 fi
 [ -x "$BELLJAR_BIN" ] || die "$BELLJAR_BIN is not built yet: make build" 69
 if ! is_root; then
-	export BELLJAR_BIN BELLJAR_DATA_DIR BELLJAR_LOG
+	export BELLJAR_BIN BELLJAR_DATA_DIR BELLJAR_LOG_FILE
 	as_root bash "$HERE/start.sh"
 	exit
 fi
-step "starting Belljar at $BELLJAR_SERVER (data in $BELLJAR_DATA_DIR, log in $BELLJAR_LOG)"
+step "starting Belljar at $BELLJAR_SERVER (data in $BELLJAR_DATA_DIR, log in $BELLJAR_LOG_FILE)"
 start_belljar

@@ -19,7 +19,7 @@ if ! is_root; then
 fi
 if [ -n "$(recorded_pid belljar)" ]; then
 	step "stopping Belljar"
-	stop_recorded belljar 60 || die "Belljar (pid $(recorded_pid belljar)) did not end within 60 s; see $BELLJAR_LOG" 70
+	stop_recorded belljar 60 || die "Belljar (pid $(recorded_pid belljar)) did not end within 60 s; see $BELLJAR_LOG_FILE" 70
 	say "stopped; its data stays in $BELLJAR_DATA_DIR"
 fi
 [ -z "$(recorded_pid dockerd)" ] || bash "$HERE/teardown.sh"

@@ -3,7 +3,7 @@
 
 BELLJAR_BIN=${BELLJAR_BIN:-${CARGO_TARGET_DIR:-$BELLJAR_ROOT/target}/debug/belljar}
 BELLJAR_DATA_DIR=${BELLJAR_DATA_DIR:-/var/lib/belljar}
-BELLJAR_LOG=${BELLJAR_LOG:-/var/log/belljar.log}
+BELLJAR_LOG_FILE=${BELLJAR_LOG_FILE:-/var/log/belljar.log}
 export BELLJAR_SERVER=${BELLJAR_SERVER:-http://127.0.0.1:8686}
 export BELLJAR_TOKEN_FILE=${BELLJAR_TOKEN_FILE:-$BELLJAR_DATA_DIR/token}
 
@@ -20,14 +20,14 @@ belljar_ready_or_dead() { belljar_ready || recorded_ended belljar; }
 # start_belljar: as root, because the executor needs it; the server part drops its rights by itself.
 start_belljar() {
 	local from
-	from=$(wc -c <"$BELLJAR_LOG" 2>/dev/null || echo 0)
-	start_detached belljar "$BELLJAR_LOG" "$BELLJAR_BIN" standalone \
+	from=$(wc -c <"$BELLJAR_LOG_FILE" 2>/dev/null || echo 0)
+	start_detached belljar "$BELLJAR_LOG_FILE" "$BELLJAR_BIN" standalone \
 		--data-dir "$BELLJAR_DATA_DIR" --listen "${BELLJAR_SERVER#http://}"
 	wait_until 60 belljar_ready_or_dead || true
 	belljar_ready && return 0
-	tail -c "+$((from + 1))" "$BELLJAR_LOG" | tail -n 20 >&2
+	tail -c "+$((from + 1))" "$BELLJAR_LOG_FILE" | tail -n 20 >&2
 	if recorded_ended belljar; then
-		die "Belljar did not start; what it said is above and in $BELLJAR_LOG" 70
+		die "Belljar did not start; what it said is above and in $BELLJAR_LOG_FILE" 70
 	fi
-	die "Belljar runs but is not ready after 60 s; see $BELLJAR_LOG" 70
+	die "Belljar runs but is not ready after 60 s; see $BELLJAR_LOG_FILE" 70
 }

@@ -33,7 +33,7 @@ as_root() {
 	if is_root; then
 		"$@"
 	elif have sudo; then
-		sudo --preserve-env=BELLJAR_BIN,BELLJAR_DATA_DIR,BELLJAR_DOCKERD_ARGS,BELLJAR_LOG,BELLJAR_SERVER,BELLJAR_STATE_DIR,BELLJAR_TOKEN_FILE,DAEMON_JSON,DOCKER_HOST,RUNSC -- "$@"
+		sudo --preserve-env=BELLJAR_BIN,BELLJAR_DATA_DIR,BELLJAR_DOCKERD_ARGS,BELLJAR_LOG_FILE,BELLJAR_SERVER,BELLJAR_STATE_DIR,BELLJAR_TOKEN_FILE,DAEMON_JSON,DOCKER_HOST,RUNSC -- "$@"
 	else
 		die "this needs root: run it as root, or install sudo ($*)" 77
 	fi
