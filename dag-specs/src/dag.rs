@@ -174,7 +174,7 @@ impl Dag {
     /// # Errors
     ///
     /// Every rule that the spec breaks, each with the JSON Pointer of its place and no span; give
-    /// them to [`crate::Source::locate`] where the text is at hand.
+    /// them to [`belljar_manifest::Source::locate`] where the text is at hand.
     pub fn from_spec(spec: Spec) -> Result<Self, Vec<Diagnostic>> {
         let graph = validate::validate(&spec)?;
         let tasks = spec
@@ -270,5 +270,128 @@ impl Dag {
     #[must_use]
     pub fn graph(&self) -> &Graph {
         &self.graph
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn dag(text: &str) -> Dag {
+        Dag::from_spec(crate::parse(text, "test.yaml").unwrap().spec).unwrap()
+    }
+
+    #[test]
+    fn a_spec_that_breaks_a_rule_makes_no_dag() {
+        for (json, code) in [
+            ("", "BJ0200"),
+            ("[]", "BJ0200"),
+            (r#"{"dag":"a","tasks":{},"schedule":{}}"#, "BJ0200"),
+            (r#"{"dag":"A","tasks":{}}"#, "BJ0200"),
+            (r#"{"dag":"a","tasks":{}}"#, "BJ0201"),
+            (
+                r#"{"dag":"a","tasks":{"x":{"analysis":"n@1","needs":["y"]}}}"#,
+                "BJ0204",
+            ),
+            (
+                r#"{"dag":"a","tasks":{"x":{"analysis":"n@1","needs":["x"]}}}"#,
+                "BJ0205",
+            ),
+            (
+                r#"{"dag":"a","tasks":{"x":{"analysis":"n@1","priority":1001}}}"#,
+                "BJ0023",
+            ),
+            (
+                r#"{"dag":"a","tasks":{"x":{"analysis":"n@1","params":{"p":"${{ q }}"}}}}"#,
+                "BJ0302",
+            ),
+        ] {
+            let problems = Dag::from_canonical_json(json).unwrap_err();
+            assert_eq!(problems[0].code, code, "{json}: {problems:?}");
+        }
+    }
+
+    #[test]
+    fn delays_grow_to_their_limit_and_never_overflow() {
+        let policy = |retries: Retries| RetryPolicy::of(&retries, &Retries::default());
+        let delays =
+            |policy: RetryPolicy, tries: [u32; 5]| tries.map(|n| policy.delay(n).to_string());
+        assert_eq!(
+            delays(policy(Retries::default()), [0, 1, 2, 3, 100]),
+            ["1s", "1s", "2s", "4s", "1m40s"]
+        );
+        let slow = Retries {
+            factor: Factor::try_from(1.5).ok(),
+            max_interval: "10s".parse().ok(),
+            ..Retries::default()
+        };
+        assert_eq!(
+            delays(policy(slow), [1, 2, 3, 7, 100]),
+            ["1s", "1s500ms", "2s250ms", "10s", "10s"]
+        );
+        let day: Option<DurationMs> = "1d".parse().ok();
+        let steep = Retries {
+            initial: day,
+            factor: Factor::try_from(100.0).ok(),
+            max_interval: day,
+            ..Retries::default()
+        };
+        assert_eq!(policy(steep).delay(u32::MAX).to_string(), "1d");
+        let none = Retries {
+            initial: "0s".parse().ok(),
+            ..Retries::default()
+        };
+        assert_eq!(policy(none).delay(u32::MAX).to_string(), "0s");
+        let even = Retries {
+            factor: Factor::try_from(1.0).ok(),
+            ..Retries::default()
+        };
+        assert_eq!(policy(even).delay(u32::MAX).to_string(), "1s");
+    }
+
+    #[test]
+    fn own_settings_come_before_defaults_and_those_before_built_in_ones() {
+        let dag = dag("
+dag: a
+defaults: { retries: { max_attempts: 3, initial: 5s }, timeout: 1m, priority: 7 }
+tasks:
+  own: { analysis: n@1, retries: { max_attempts: 2 }, timeout: 2m, priority: -7, resources: { memory: 64MiB } }
+  default: { analysis: n@1 }
+");
+        let task = |name: &str| {
+            dag.task(dag.index_of(&name.parse().unwrap()).unwrap())
+                .clone()
+        };
+        let (own, default) = (task("own"), task("default"));
+        assert_eq!(
+            (
+                own.retries.max_attempts,
+                own.retries.initial.to_string().as_str()
+            ),
+            (2, "5s")
+        );
+        assert_eq!(
+            (default.retries.max_attempts, default.priority, own.priority),
+            (3, 7, -7)
+        );
+        assert_eq!(default.retries.max_interval.to_string(), "8m20s");
+        assert_eq!(
+            (own.queue_timeout, dag.active_runs(), dag.active_tasks()),
+            (None, 16, 16)
+        );
+        let manifest = Resources {
+            timeout: DurationMs::from_secs(30),
+            ..Resources::default()
+        };
+        assert_eq!(default.effective_resources(&manifest), manifest);
+        let lowered = own.effective_resources(&Resources::default());
+        assert_eq!(
+            (
+                lowered.memory.to_string().as_str(),
+                lowered.timeout.to_string().as_str()
+            ),
+            ("64MiB", "2m")
+        );
+        assert_eq!(dag.index_of(&"other".parse().unwrap()), None);
     }
 }

@@ -169,3 +169,56 @@ fn shortest_cycle(start: TaskIndex, downstream: &[Vec<TaskIndex>]) -> Vec<TaskIn
     }
     vec![start]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn edges(pairs: &[(usize, usize)]) -> Vec<(TaskIndex, TaskIndex)> {
+        pairs
+            .iter()
+            .map(|(from, to)| (TaskIndex::new(*from), TaskIndex::new(*to)))
+            .collect()
+    }
+
+    fn places(tasks: &[TaskIndex]) -> Vec<usize> {
+        tasks.iter().map(|task| task.get()).collect()
+    }
+
+    #[test]
+    fn each_cyclic_part_gives_one_shortest_cycle() {
+        // 0 → 1 → 2 → 3 → 0 with the short cut 1 → 3; 4 ⇄ 5; 6 hangs on a cycle without being in it.
+        let cyclic = edges(&[
+            (0, 1),
+            (1, 2),
+            (2, 3),
+            (3, 0),
+            (1, 3),
+            (4, 5),
+            (5, 4),
+            (3, 6),
+        ]);
+        let cycles = Graph::new(7, cyclic).unwrap_err();
+        assert_eq!(
+            cycles.iter().map(|cycle| places(cycle)).collect::<Vec<_>>(),
+            [vec![0, 1, 3], vec![4, 5]]
+        );
+    }
+
+    #[test]
+    fn order_and_closures_follow_the_edges() {
+        let graph = Graph::new(5, edges(&[(3, 1), (1, 0), (3, 0), (0, 4)])).unwrap();
+        let order = places(graph.order());
+        let place = |task| order.iter().position(|own| *own == task).unwrap();
+        assert!(place(3) < place(1) && place(1) < place(0) && place(0) < place(4));
+        assert_eq!(places(&graph.ancestors(TaskIndex::new(4))), [0, 1, 3]);
+        assert_eq!(places(&graph.descendants(TaskIndex::new(3))), [0, 1, 4]);
+        assert_eq!(places(graph.upstream(TaskIndex::new(0))), [1, 3]);
+        assert_eq!(places(graph.downstream(TaskIndex::new(3))), [0, 1]);
+        assert_eq!(
+            graph.leaves().map(TaskIndex::get).collect::<Vec<_>>(),
+            [2, 4]
+        );
+        assert_eq!(graph.edge_count(), 4);
+    }
+}

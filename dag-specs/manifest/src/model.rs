@@ -193,3 +193,115 @@ impl Manifest {
             .find(|(_, artifact)| artifact.path == *path)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = "
+analysis: a
+version: 1.0.0
+summary: s
+image: .
+inputs: { x: { media_type: Text/CSV } }
+result: { type: object }
+artifacts: { b: { path: b.txt, media_type: text/plain } }
+resources: { cpu: 0.5 }
+";
+
+    fn manifest(text: &str) -> Manifest {
+        crate::parse_manifest(text, "analysis.yaml")
+            .unwrap()
+            .manifest
+    }
+
+    #[test]
+    fn json_that_breaks_a_rule_is_refused() {
+        let good = serde_json::to_value(manifest(TEXT)).unwrap();
+        for (pointer, value) in [
+            ("/analysis", json!("A")),
+            ("/version", json!("1")),
+            ("/inputs/x/media_type", json!("csv")),
+            ("/inputs/x/kind", json!("device")),
+            ("/artifacts/b/path", json!("../b")),
+            ("/resources/cpu", json!(-1)),
+            ("/resources/timeout", json!(5)),
+            ("/command", json!([])),
+            ("/command", json!(["a", "b\0"])),
+            ("/result", json!({ "type": "objekt" })),
+            ("/params", json!({ "type": "array" })),
+            ("/artifacts/b/path", json!("RESULT.json")),
+            ("/artifacts/b/max_bytes", json!(1_u64 << 40)),
+            ("/resources/memory", json!(0)),
+            ("/summary", json!("two\nlines")),
+            ("/extra", json!(1)),
+        ] {
+            let mut bad = good.clone();
+            let (parent, name) = pointer.rsplit_once('/').unwrap();
+            bad.pointer_mut(parent)
+                .unwrap()
+                .as_object_mut()
+                .unwrap()
+                .insert(name.to_owned(), value);
+            let refused = match serde_json::from_value::<Manifest>(bad) {
+                Ok(manifest) => manifest.check().is_err(),
+                Err(_) => true,
+            };
+            assert!(refused, "{pointer}");
+        }
+        serde_json::from_value::<Manifest>(good)
+            .unwrap()
+            .check()
+            .unwrap();
+    }
+
+    #[test]
+    fn the_digest_is_of_what_runs_not_of_where_it_came_from() {
+        let (one, other) = (Sha256Digest::of(b"1"), Sha256Digest::of(b"2"));
+        let base = manifest(TEXT).digest(&one);
+        assert_eq!(
+            manifest(&TEXT.replace("image: .", "image: ./elsewhere")).digest(&one),
+            base
+        );
+        assert_eq!(
+            manifest(&TEXT.replace("0.5", "500m").replace("Text/CSV", "text/csv")).digest(&one),
+            base
+        );
+        assert_eq!(
+            manifest(&format!("{TEXT}params: {{ type: object }}\n")).digest(&one),
+            { manifest(&format!("params: {{ 'type': \"object\" }}{TEXT}")).digest(&one) }
+        );
+        assert_ne!(manifest(TEXT).digest(&other), base);
+        for (from, to) in [
+            ("1.0.0", "1.0.1"),
+            ("summary: s", "summary: t"),
+            ("0.5", "0.6"),
+            ("b.txt", "c.txt"),
+        ] {
+            assert_ne!(
+                manifest(&TEXT.replace(from, to)).digest(&one),
+                base,
+                "{from}"
+            );
+        }
+    }
+
+    #[test]
+    fn defaults_are_sane() {
+        let manifest = manifest(TEXT);
+        let default = Resources::default();
+        assert_eq!(
+            (manifest.resources.memory, manifest.resources.cpu.get()),
+            (default.memory, 500)
+        );
+        assert!(default.tmp <= default.memory && Resources::FLOOR.timeout < default.timeout);
+        let artifact = manifest.artifact_at(&"b.txt".parse().unwrap()).unwrap().1;
+        assert_eq!(artifact.size_limit(&manifest.resources), default.disk);
+        assert!(
+            manifest
+                .inputs
+                .values()
+                .all(|input| input.kind == InputKind::File && !input.optional)
+        );
+    }
+}

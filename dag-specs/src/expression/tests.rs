@@ -96,6 +96,11 @@ fn hostile_expressions_end_soon() {
         assert!(evaluate(&expression, &context).is_err(), "{}", &expression[..expression.len().min(80)]);
     }
     assert!(Context::new(json!("x".repeat(70_000))).is_err());
+    let costly = evaluate("params.list.map(x, params)", &context);
+    assert_eq!(costly, Err(ExpressionError::TooExpensive));
+    // What people write over as much data is let through.
+    let usual = "params.list.filter(x, x != 'item 7').map(x, x + '!').exists(x, x == 'item 8!')";
+    assert_eq!(evaluate(usual, &context), Ok(json!(true)));
 }
 
 #[test]
