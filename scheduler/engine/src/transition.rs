@@ -373,12 +373,11 @@ impl Engine {
             Timer::Queue(slot) => self.queue_timeout(slot, due, cx),
             Timer::Lease(slot, fence) => self.lease_due(slot, fence, cx),
             Timer::Parked(executor, claim) => {
-                if let Some(executor) = self.executors.get_mut(&executor)
-                    && executor
-                        .parked
-                        .as_ref()
-                        .is_some_and(|p| p.claim == claim && p.until <= due)
-                {}
+                let parked = self.executors.get(&executor);
+                let parked = parked.and_then(|executor| executor.parked.as_ref());
+                if parked.is_some_and(|parked| parked.claim == claim) {
+                    self.answer(executor, cx);
+                }
             }
         }
     }

@@ -16,9 +16,11 @@ mod handle;
 mod office;
 mod queue;
 mod ring;
+#[cfg(test)]
+mod tests;
 
 pub use clock::Clock;
-pub use handle::{LeaderError, LeaderHandle};
+pub use handle::{LeaderError, LeaderHandle, State};
 pub use office::{OfficeError, Timing};
 pub use queue::Class;
 pub use ring::{EventRing, FellBehind};

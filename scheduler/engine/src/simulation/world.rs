@@ -749,6 +749,15 @@ impl World {
             let before = crashed(&self.db);
             self.now = due.max(self.now);
             self.send(Command::Tick);
+            let parked = self
+                .engine
+                .executors
+                .values()
+                .filter_map(|e| e.parked.as_ref());
+            assert!(
+                parked.map(|p| p.until).all(|until| until > self.now),
+                "held back too long"
+            );
             if crashed(&self.db) > before {
                 self.seen.note("reaped");
             }
