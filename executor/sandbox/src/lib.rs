@@ -26,6 +26,7 @@ mod receipt;
 mod record;
 mod refusal;
 mod runtime;
+mod selftest;
 #[cfg(test)]
 mod testing;
 mod verdict;
@@ -51,3 +52,4 @@ pub use runtime::{
     Adopted, Collect, Found, LogEvent, LogFollower, LogFrame, LogOffsets, LogStream, Runtime,
     Stage, Started, Swept,
 };
+pub use selftest::host_findings;

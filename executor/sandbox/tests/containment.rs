@@ -3,8 +3,8 @@
 mod harness;
 
 use belljar_sandbox::{
-    CauseKind, LogEvent, LogOffsets, LogStream, Runtime, SandboxError, Stage, StopReason, Tier,
-    Verdict,
+    CauseKind, LogEvent, LogOffsets, LogStream, Runtime, SandboxError, Severity, Stage, StopReason,
+    Tier, Verdict,
 };
 use futures::StreamExt as _;
 use harness::{Bench, TIERS, cause};
@@ -25,7 +25,7 @@ async fn an_honest_program_succeeds_and_leaves_nothing() {
         assert!(finished.ended_by_itself);
         assert_eq!(bench.result(&finished), json!({"ok": "yes"}));
         let usage = &finished.usage;
-        assert!(usage.memory_peak_bytes > 0 && usage.cpu_micros > 0 && usage.wall_micros > 0);
+        assert!(usage.memory_peak_bytes > 0 && usage.cpu_micros > 0);
         let receipt = &finished.receipt;
         assert!(
             receipt.checks.iter().all(|check| check.passed),
@@ -342,18 +342,26 @@ async fn hostile_outputs_fail_the_task_and_undeclared_ones_are_dropped() {
     for tier in TIERS {
         for kind in ["symlink", "fifo", "setuid", "socket", "hardlink", "device"] {
             let finished = bench.run(tier, &["special", kind]).await;
-            // What the sandbox did not let happen (exit code 40) is as good.
+            if tier == Tier::Gvisor && ["fifo", "socket", "device"].contains(&kind) {
+                // gVisor's kernel keeps such nodes to itself or refuses to make them (exit 40):
+                // either way none reaches the host.
+                let code = finished.exit.as_ref().unwrap().code;
+                let inside = finished.verdict == Verdict::Succeeded;
+                assert!(inside || code == 40 || cause(&finished) == CauseKind::OutputForbidden);
+                continue;
+            }
+            // What plain runc does not let happen (exit code 40) is as good, but only for devices.
             let refused = finished.exit.as_ref().unwrap().code == 40;
+            assert!(
+                !refused || kind == "device",
+                "{tier:?} {kind} must be tried for real"
+            );
             let wanted = if refused {
                 CauseKind::ExitCode
             } else {
                 CauseKind::OutputForbidden
             };
             assert_eq!(cause(&finished), wanted, "{tier:?} {kind}");
-            assert!(
-                !refused || ["device", "socket"].contains(&kind),
-                "{tier:?} {kind} must be tried for real"
-            );
         }
         let finished = bench.run(tier, &["special", "sparse"]).await;
         assert_eq!(cause(&finished), CauseKind::OutputLimit, "{tier:?}");
@@ -638,6 +646,19 @@ async fn what_is_missing_or_changed_is_said_before_anything_runs() {
     assert_eq!(error.refusal().unwrap().code(), "BJ0714");
     assert_eq!(bench.runtime.list().await.unwrap(), vec![]);
     bench.assert_nothing_left();
+    bench.close().await;
+}
+
+#[tokio::test]
+async fn the_canary_sees_the_walls_from_inside() {
+    let bench = Bench::new().await;
+    for tier in TIERS {
+        let findings = bench.runtime.self_test(bench.executor, tier).await.unwrap();
+        assert!(findings.len() >= 9, "{findings:?}");
+        for finding in findings {
+            assert_eq!(finding.severity, Severity::Good, "{tier:?} {finding:?}");
+        }
+    }
     bench.close().await;
 }
 

@@ -98,11 +98,16 @@ pub(crate) fn check_process(
 ) -> Result<Vec<Setting>, Refusal> {
     let mut comparison = Comparison::new("proc");
     let status = |key: &str| process.status.get(key).cloned().unwrap_or_default();
-    comparison.same(
-        "namespaces.shared",
-        &Value::Null,
-        Some(&json!(process.shared_namespaces)),
-    )?;
+    // gVisor hides pids and cgroups with its own kernel; its host process needs the rest.
+    let may_share: &[&str] = match plan.tier {
+        Tier::Gvisor => &["cgroup", "pid"],
+        Tier::TrustedRunc | Tier::WeakerSandbox => &[],
+    };
+    let shared = process.shared_namespaces.iter();
+    let shared: Vec<_> = shared
+        .filter(|space| !may_share.contains(&space.as_str()))
+        .collect();
+    comparison.same("namespaces.shared", &Value::Null, Some(&json!(shared)))?;
     comparison.text("NoNewPrivs", "1", status("NoNewPrivs"))?;
     comparison.text("Seccomp", "2", status("Seccomp"))?;
     comparison.text(

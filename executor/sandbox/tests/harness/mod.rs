@@ -312,6 +312,7 @@ impl Drop for Bench {
 }
 
 /// The kind of failure.
+#[track_caller]
 pub fn cause(finished: &Finished) -> CauseKind {
     match &finished.verdict {
         Verdict::Failed { cause } => cause.kind,

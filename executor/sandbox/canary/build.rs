@@ -1,0 +1,37 @@
+//! Compiles the canary, the one program that the sandbox runs of its own: static, without any
+//! library, so that it fits on an empty image. It needs nothing but the compiler and linker that
+//! build this crate.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+fn main() {
+    println!("cargo::rerun-if-changed=canary/canary.rs");
+    let out =
+        PathBuf::from(std::env::var_os("OUT_DIR").expect("cargo sets OUT_DIR")).join("canary");
+    let target = std::env::var("TARGET").expect("cargo sets TARGET");
+    if !target.starts_with("x86_64-") || !target.contains("linux") {
+        // The self-test then says that it has no canary for this platform.
+        std::fs::write(&out, b"").expect("OUT_DIR can be written");
+        return;
+    }
+    let rustc = std::env::var_os("RUSTC").expect("cargo sets RUSTC");
+    let status = Command::new(rustc)
+        .args(["canary/canary.rs", "--edition=2024", "--crate-name=canary"])
+        .args(["--crate-type=bin", "--target", &target])
+        .args([
+            "-Cpanic=abort",
+            "-Copt-level=s",
+            "-Crelocation-model=static",
+        ])
+        .args([
+            "-Clink-arg=-nostdlib",
+            "-Clink-arg=-nostartfiles",
+            "-Clink-arg=-static",
+        ])
+        .args(["-Cstrip=symbols", "-o"])
+        .arg(&out)
+        .status()
+        .expect("rustc runs");
+    assert!(status.success(), "the canary does not compile");
+}
