@@ -121,6 +121,15 @@ impl DockerRuntime {
         &self.inner.policy
     }
 
+    /// Which run of which engine process answers: another one after the engine was restarted.
+    /// Empty where it cannot be told.
+    ///
+    /// # Errors
+    /// `EngineUnavailable`.
+    pub async fn incarnation(&self) -> Result<String> {
+        self.inner.engine.incarnation().await
+    }
+
     /// Looks at the host again.
     ///
     /// # Errors
