@@ -25,7 +25,7 @@ mod port;
 mod progress;
 mod table;
 
-pub use args::{ClientArgs, ClientCommand, Format};
+pub use args::{ClientArgs, ClientCommand, ExecutorCommand, Format, command};
 pub use context::Context;
 pub use error::CommandError;
 pub use exit_code::ExitCode;

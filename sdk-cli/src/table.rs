@@ -200,7 +200,7 @@ pub fn between(from: Option<Time>, to: Option<Time>) -> String {
 /// A size as text, in powers of 1,024: `512 B`, `1.4 MiB`.
 #[must_use]
 pub fn size(bytes: u64) -> String {
-    const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
+    const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
     if bytes < 1024 {
         return format!("{bytes} B");
     }
@@ -237,7 +237,7 @@ mod tests {
             (1_048_575, "1023.9 KiB"),
             (1 << 20, "1.0 MiB"),
             (5_368_709_120, "5.0 GiB"),
-            (u64::MAX, "16383.9 PiB"),
+            (u64::MAX, "15.9 EiB"),
         ] {
             assert_eq!(size(bytes), shown);
         }
@@ -272,7 +272,11 @@ mod tests {
 
     #[test]
     fn a_plain_table_is_lines_of_columns_without_control_characters() {
-        insta::assert_snapshot!(sample().render(Place::default()), @r"");
+        insta::assert_snapshot!(sample().render(Place::default()), @r"
+        NAME         SLOTS  STATE      DESCRIPTION
+        heavy           12  failed     evil ␛]0;x␇ \u{202e}␊line
+        a-long-name      3  succeeded  -
+        ");
     }
 
     #[test]

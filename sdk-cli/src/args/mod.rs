@@ -120,11 +120,13 @@ pub enum ClientCommand {
         #[command(subcommand)]
         command: PoolCommand,
     },
-    /// The executors that run tasks
-    #[command(after_long_help = EXECUTOR_EXAMPLE)]
+    /// The executors that run tasks.
+    ///
+    /// Not parsed here: `executor` is also a role of the binary, which hangs [`ExecutorCommand`] below its own
+    /// `executor` and hands it on as this.
+    #[command(skip)]
     Executor {
         /// What to do.
-        #[command(subcommand)]
         command: ExecutorCommand,
     },
     /// Remember a server and a token
@@ -142,6 +144,22 @@ pub enum ClientCommand {
     /// What the exit codes mean
     #[command(long_about = exit_codes_help(), after_long_help = EXIT_CODES_EXAMPLE)]
     ExitCodes,
+}
+
+/// The command line of the client commands alone, for documents and tests.
+#[must_use]
+pub fn command() -> clap::Command {
+    use clap::{Args as _, Subcommand as _};
+    let executor = clap::Command::new("executor")
+        .about("The executors that run tasks")
+        .after_long_help("Example:\n  belljar executor list")
+        .subcommand_required(true);
+    let root = clap::Command::new("belljar")
+        .about("Runs other people's analyses on private data, under glass")
+        .subcommand_required(true)
+        .arg_required_else_help(true);
+    let root = ClientCommand::augment_subcommands(ClientArgs::augment_args(root));
+    root.subcommand(ExecutorCommand::augment_subcommands(executor))
 }
 
 /// The text of `belljar help exit-codes`.
@@ -183,9 +201,6 @@ const POOL_EXAMPLE: &str = "\
 Example:
   belljar pool set heavy --slots 2
   belljar pool list";
-const EXECUTOR_EXAMPLE: &str = "\
-Example:
-  belljar executor list";
 const LOGIN_EXAMPLE: &str = "\
 Example:
   belljar login --server http://127.0.0.1:8686 --token-file /var/lib/belljar/token
