@@ -4,8 +4,8 @@
 //! cargo run -p belljar-store --example store_rate -- sqlite:/tmp/rate.db [runs]
 //! ```
 //!
-//! Writes to the database that is named, which must be an empty one. With `runs` it makes that many
-//! ended runs first, and then times the pages of the API on top of them.
+//! Writes to the database that is named, which must be an empty one or one of its own. With `runs` it
+//! makes that many runs first, if they are not there, and then times the pages of the API over them.
 
 #![expect(clippy::expect_used, reason = "the names are written right here")]
 
@@ -39,7 +39,9 @@ async fn main() -> anyhow::Result<()> {
     println!("{url}");
     writer.dags().await?;
     if runs > 0 {
-        writer.fill(runs).await?;
+        if writer.store.run_find(&[run_id(runs - 1)]).await?.is_empty() {
+            writer.fill(runs).await?;
+        }
         writer.pages(runs).await?;
     }
     for size in [1, 10, 100, 1000] {

@@ -112,16 +112,23 @@ impl Stored for TaskOf<'_> {
     }
 }
 
+/// A read of uses with their runs and requests, which tells SQLite the index.
 macro_rules! dataset_uses {
-    ($and:literal) => {
-        Sql::both(concat!(
+    ($index:literal, $and:literal) => {
+        Sql {
+            sqlite: dataset_uses!(@ $index, $and),
+            postgres: dataset_uses!(@ "", $and),
+        }
+    };
+    (@ $index:literal, $and:literal) => {
+        concat!(
             "SELECT u.version, u.run, u.task, u.input, r.dag, r.state, r.principal, r.created_at, \
-             r.request, q.analysis, q.purpose FROM dataset_use AS u \
-             JOIN run AS r ON r.tenant = u.tenant AND r.run = u.run \
+             r.request, q.analysis, q.purpose FROM dataset_use AS u ", $index,
+            " JOIN run AS r ON r.tenant = u.tenant AND r.run = u.run \
              LEFT JOIN request AS q ON q.tenant = u.tenant AND q.run = u.run \
              WHERE u.tenant = $1 AND u.dataset = $2 AND (u.run, u.task, u.input) < ($3, $4, $5)",
             $and, " ORDER BY u.run DESC, u.task DESC, u.input DESC LIMIT $6"
-        ))
+        )
     };
 }
 
@@ -231,8 +238,9 @@ impl Store {
         cursor: Option<&Cursor>,
         limit: u32,
     ) -> Result<Page<DatasetUse>, StoreError> {
-        const ALL: Sql = dataset_uses!("");
-        const OF_VERSION: Sql = dataset_uses!(" AND u.version = $7");
+        const ALL: Sql = dataset_uses!("", "");
+        const OF_VERSION: Sql =
+            dataset_uses!("INDEXED BY dataset_use_version", " AND u.version = $7");
         let [run, task, input] = Cursor::parts(cursor, [LAST, LAST, LAST])?.map(Arg::Text);
         let mut args = vec![text(tenant), text(dataset), run, task, input];
         args.push(Arg::Int(probe(limit)));

@@ -33,15 +33,21 @@ impl Record for RequestView {
     }
 }
 
+/// A read of requests with their runs, which tells SQLite the index.
 macro_rules! requests {
-    ($and:literal) => {
-        Sql::both(concat!(
+    ($index:literal, $and:literal) => {
+        Sql {
+            sqlite: requests!(@ $index, $and),
+            postgres: requests!(@ "", $and),
+        }
+    };
+    (@ $index:literal, $and:literal) => {
+        concat!(
             "SELECT q.tenant, q.request, q.run, q.analysis, q.analysis_digest, q.inputs, q.params, \
              q.purpose, q.principal, q.created_at, r.state, r.started_at, r.ended_at \
-             FROM request AS q JOIN run AS r ON r.tenant = q.tenant AND r.run = q.run \
-             WHERE q.tenant = $1 AND ",
-            $and
-        ))
+             FROM request AS q ", $index, " JOIN run AS r ON r.tenant = q.tenant AND r.run = q.run \
+             WHERE q.tenant = $1 AND ", $and
+        )
     };
 }
 
@@ -57,9 +63,11 @@ impl Store {
         cursor: Option<&Cursor>,
         limit: u32,
     ) -> Result<Page<RequestView>, StoreError> {
-        const ALL: Sql = requests!("q.request < $2 ORDER BY q.request DESC LIMIT $3");
-        const OF_PRINCIPAL: Sql =
-            requests!("q.request < $2 AND q.principal = $4 ORDER BY q.request DESC LIMIT $3");
+        const ALL: Sql = requests!("", "q.request < $2 ORDER BY q.request DESC LIMIT $3");
+        const OF_PRINCIPAL: Sql = requests!(
+            "INDEXED BY request_principal",
+            "q.request < $2 AND q.principal = $4 ORDER BY q.request DESC LIMIT $3"
+        );
         let [before] = Cursor::parts(cursor, [LAST])?;
         let mut args = vec![text(tenant), Arg::Text(before), Arg::Int(probe(limit))];
         args.extend(principal.map(text));
@@ -83,7 +91,7 @@ impl Store {
         tenant: &TenantId,
         request: RequestId,
     ) -> Result<Option<RequestView>, StoreError> {
-        const SQL: Sql = requests!("q.request = $2");
+        const SQL: Sql = requests!("", "q.request = $2");
         self.row(SQL, &[text(tenant), text(&request)]).await
     }
 }
