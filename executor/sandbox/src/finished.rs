@@ -138,7 +138,8 @@ pub struct Usage {
     pub out_bytes: u64,
     /// Inodes used on `/out`.
     pub out_inodes: u64,
-    /// Wall clock from start to end, in microseconds.
+    /// Wall clock from start to end, in microseconds; 0 where it ended before the engine noted
+    /// that it had started.
     pub wall_micros: u64,
 }
 

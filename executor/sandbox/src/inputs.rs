@@ -118,7 +118,7 @@ fn walk(input: &InputMount, roots: &[PathBuf], visit: &mut Visit<'_>) -> Result<
             problem,
         })
     };
-    let top = open_below_root(source(input), roots).map_err(|problem| refuse(problem))?;
+    let top = open_below_root(source(input), roots).map_err(&refuse)?;
     let stat = fstat(&top).map_err(|error| refuse(error.to_string()))?;
     let wanted = match input.kind {
         InputKind::File => FileType::RegularFile,
@@ -163,7 +163,7 @@ fn walk(input: &InputMount, roots: &[PathBuf], visit: &mut Visit<'_>) -> Result<
             };
             let found = statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW)
                 .map_err(|error| told(&error.to_string()))?;
-            acceptable(&found, stat.st_dev).map_err(|problem| told(problem))?;
+            acceptable(&found, stat.st_dev).map_err(&told)?;
             let fd = openat2(
                 &folder,
                 name,

@@ -46,7 +46,7 @@ pub(crate) fn host() -> HostFacts {
             path: "/usr/bin/runsc".into(),
             args: vec!["--network=none".to_owned()],
             version: "0.0~20221219.0".to_owned(),
-            build: 2022_12_19,
+            build: 20_221_219,
             platform: "default".to_owned(),
         }),
         runc_version: "1.1.5".to_owned(),

@@ -75,7 +75,9 @@ async fn it_sees_its_inputs_and_nothing_of_the_host() {
         assert_eq!(text("data"), "private");
         // Quotes are blanked by the probe.
         assert_eq!(text("params"), "{ a : x , b :1}");
-        assert_eq!(text("resolv").split_whitespace().nth(1), Some("127.0.0.1"));
+        // The engine writes no name server at all without a network, or the one of the plan.
+        let resolv = text("resolv").replace("127.0.0.1", "");
+        assert!(!resolv.contains("nameserver 1"), "{resolv}");
         let env = text("env");
         assert!(
             env.contains("KEPT=yes") && env.contains("HOME=/tmp"),

@@ -138,8 +138,8 @@ mod tests {
 
     #[test]
     fn builds_are_dated() {
-        assert_eq!(build_date("0.0~20221219.0"), 2022_12_19);
-        assert_eq!(build_date("release-20240729.0"), 2024_07_29);
+        assert_eq!(build_date("0.0~20221219.0"), 20_221_219);
+        assert_eq!(build_date("release-20240729.0"), 20_240_729);
         assert_eq!(build_date("VERSION_MISSING"), 0);
     }
 }

@@ -165,7 +165,7 @@ fn gvisor_fails_closed_and_runc_needs_a_mark() {
     );
     assert_eq!(with_host(|h| h.gvisor = None), "BJ0710");
     assert_eq!(
-        with_host(|h| h.gvisor.as_mut().unwrap().build = 2021_01_01),
+        with_host(|h| h.gvisor.as_mut().unwrap().build = 20_210_101),
         "BJ0710"
     );
     assert_eq!(

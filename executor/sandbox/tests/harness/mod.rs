@@ -1,7 +1,8 @@
 //! A real runtime on the real engine, with images made of one static program, and proof at the end
 //! that nothing is left.
 
-#![allow(dead_code)] // Each test file uses a part of it.
+// Each test file uses a part of it; clippy knows helpers of tests not to be tests.
+#![allow(dead_code, clippy::unwrap_used, clippy::expect_used)]
 
 use belljar_ids::{Digest, Epoch, ExecutorId, Fence, MapIndex, RunId};
 use belljar_sandbox::image::{ArchiveLimits, write_archive};
