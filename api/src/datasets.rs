@@ -134,8 +134,8 @@ pub struct DatasetUseAttempt {
     /// Its fence.
     #[schema(value_type = i64)]
     pub fence: Fence,
-    /// When its program started.
-    pub started_at: Option<Time>,
+    /// When its lease, and with it the data, was given to an executor.
+    pub granted_at: Time,
     /// How it ended; none while it runs.
     #[schema(value_type = Option<TaskStateSchema>)]
     pub outcome: Option<TaskState>,

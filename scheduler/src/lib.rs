@@ -6,3 +6,9 @@
 //! decisions (`belljar-engine`), SQL (`belljar-store`), containers (the executor).
 
 pub mod leader;
+pub mod blobs;
+pub mod http;
+pub mod server;
+pub mod service;
+
+pub use belljar_engine::Config as EngineConfig;

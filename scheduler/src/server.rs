@@ -126,6 +126,7 @@ pub async fn serve(config: ServerConfig, stop: CancellationToken) -> Result<(), 
     let leading = tokio::spawn(leading);
 
     let mut http = HttpConfig::new(key);
+    http.lease_timing = http::lease_timing(&config.engine);
     http.allowed_hosts.clone_from(&config.allowed_hosts);
     http.executor_credentials =
         config.executor_credentials.iter().map(|text| auth::credential_hash(text)).collect();

@@ -1,0 +1,463 @@
+//! Rows as they are sent.
+
+use super::requests::describe;
+use belljar_api::analyses::{self, Analysis, AnalysisDetail};
+use belljar_api::dags::{Dag, DagTask, DagVersion, Edge, PoolNeed};
+use belljar_api::datasets::{Dataset, DatasetVersion};
+use belljar_api::runs::{ExecutorRef, Run, RunTask, Wait, WaitReason};
+use belljar_api::tasks::{Artifact, Attempt, BlobInfo, Log, Logs, Peaks, Resources, TaskDetail};
+use belljar_api::{Time, pools, requests};
+use belljar_engine::plan::{BlobRef, PlannedTask, RunPlan};
+use belljar_engine::rows::{
+    AnalysisRow, AttemptRow, DagRow, DagVersionRow, DatasetRow, DatasetVersionRow, PoolRow, RunRow,
+    TaskRow,
+};
+use belljar_engine::view;
+use belljar_ids::{Cause, Digest, InstanceKey, MapIndex, Micros, RunId, TaskState};
+use belljar_store::RequestView;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// Media types that a browser can show without running anything, under the artifact's own policy.
+pub const INLINE_TYPES: [&str; 8] = [
+    "image/svg+xml",
+    "image/png",
+    "image/jpeg",
+    "image/gif",
+    "image/webp",
+    "text/html",
+    "text/plain",
+    "application/json",
+];
+
+/// What an attempt's report says beside its outcome; stored as it was reported.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ReportDetail {
+    /// Bytes of the two logs.
+    pub logs: belljar_api::executor::LogEnds,
+    /// What it used at most.
+    pub peaks: belljar_api::executor::Peaks,
+    /// Where the time went, milliseconds by step.
+    pub timings_ms: BTreeMap<String, u64>,
+    /// Files that nothing declared.
+    pub dropped_files: u64,
+}
+
+/// A run.
+#[must_use]
+pub fn run(row: RunRow) -> Run {
+    Run {
+        run: row.run,
+        dag: row.dag,
+        dag_version: row.dag_version,
+        state: row.state,
+        request: row.request,
+        principal: row.principal,
+        created_at: row.created_at.into(),
+        started_at: row.started_at.map(Time::from),
+        ended_at: row.ended_at.map(Time::from),
+    }
+}
+
+/// A DAG. `description` comes from its version.
+#[must_use]
+pub fn dag(row: DagRow, description: Option<String>, last_run: Option<RunRow>) -> Dag {
+    Dag {
+        dag: row.dag,
+        description,
+        version: row.version,
+        number: row.number,
+        paused: row.paused,
+        owner: row.owner,
+        created_at: row.created_at.into(),
+        updated_at: row.updated_at.into(),
+        last_run: last_run.map(run),
+    }
+}
+
+/// A version of a DAG.
+#[must_use]
+pub fn dag_version(row: DagVersionRow, head: bool) -> DagVersion {
+    DagVersion {
+        dag: row.dag,
+        version: row.version,
+        number: row.number,
+        head,
+        source: row.source,
+        created_by: row.created_by,
+        created_at: row.created_at.into(),
+    }
+}
+
+/// The tasks and edges of a DAG, by the tasks' names.
+#[must_use]
+pub fn dag_tasks(dag: &belljar_dag_specs::Dag) -> (Vec<DagTask>, Vec<Edge>) {
+    let (mut tasks, mut edges) = (Vec::new(), Vec::new());
+    for task in dag.tasks() {
+        // A name of a spec keeps the rule of the id's type; one that did not would be left out.
+        let Ok(name) = task.name.as_str().parse() else {
+            continue;
+        };
+        let index = dag.index_of(&task.name);
+        for up in index.map_or(&[][..], |index| dag.graph().upstream(index)) {
+            if let Ok(from) = dag.task(*up).name.as_str().parse() {
+                edges.push(Edge {
+                    from,
+                    to: belljar_ids::TaskName::clone(&name),
+                });
+            }
+        }
+        let written = dag.spec().tasks.get(&task.name);
+        tasks.push(DagTask {
+            task: name,
+            analysis: task.analysis.to_string(),
+            description: written.and_then(|task| task.description.clone()),
+            inputs: task
+                .inputs
+                .iter()
+                .map(|(input, source)| (input.to_string(), source.to_string()))
+                .collect(),
+            priority: task.priority,
+            pools: task
+                .pools
+                .iter()
+                .map(|pool| PoolNeed {
+                    pool: pool.name.to_string(),
+                    slots: pool.slots,
+                })
+                .collect(),
+            max_attempts: task.retries.max_attempts,
+        });
+    }
+    (tasks, edges)
+}
+
+/// The edges of a plan.
+#[must_use]
+pub fn edges(plan: &RunPlan) -> Vec<Edge> {
+    let of_task = |task: &PlannedTask| {
+        let ups = task
+            .upstream
+            .iter()
+            .filter_map(|up| plan.tasks.get(*up as usize));
+        let to = task.name.clone();
+        ups.map(|up| Edge {
+            from: up.name.clone(),
+            to: to.clone(),
+        })
+        .collect::<Vec<_>>()
+    };
+    plan.tasks.iter().flat_map(of_task).collect()
+}
+
+/// The task instances of a run, every one after all it depends on. What has no row yet is pending.
+#[must_use]
+pub fn run_tasks(
+    plan: &RunPlan,
+    rows: &[TaskRow],
+    waits: &[view::Wait],
+    now: Micros,
+) -> Vec<RunTask> {
+    let of_task = |planned: &PlannedTask| {
+        let row = rows.iter().find(|row| row.key.task == planned.name);
+        let wait = waits.iter().find(|wait| wait.key.task == planned.name);
+        run_task(
+            planned,
+            row,
+            wait.map(|found| self::wait(&found.reason, now)),
+        )
+    };
+    plan.tasks.iter().map(of_task).collect()
+}
+
+/// A task instance.
+#[must_use]
+pub fn run_task(planned: &PlannedTask, row: Option<&TaskRow>, wait: Option<Wait>) -> RunTask {
+    let time = |of: fn(&TaskRow) -> Option<Micros>| row.and_then(of).map(Time::from);
+    RunTask {
+        task: planned.name.clone(),
+        map_index: row.map_or(MapIndex::NONE, |row| row.key.map_index),
+        analysis: planned.work.analysis.to_string(),
+        analysis_version: planned.work.analysis_version.clone(),
+        state: row.map_or(TaskState::Pending, |row| row.state),
+        cause: row.and_then(|row| row.cause),
+        message: row.and_then(|row| row.message.clone()),
+        tries: row.map_or(0, |row| row.tries),
+        max_attempts: planned.retries.max_attempts,
+        losses: row.map_or(0, |row| row.losses),
+        priority: planned.priority,
+        pools: planned
+            .pools
+            .iter()
+            .map(|need| PoolNeed {
+                pool: need.pool.to_string(),
+                slots: need.slots,
+            })
+            .collect(),
+        ready_at: time(|row| row.ready_at),
+        due_at: time(|row| row.due_at),
+        started_at: time(|row| row.started_at),
+        ended_at: time(|row| row.ended_at),
+        wait,
+    }
+}
+
+/// Why something waits.
+#[must_use]
+pub fn wait(reason: &view::WaitReason, now: Micros) -> Wait {
+    use view::WaitReason as R;
+    let (name, blocked_by) = match reason {
+        R::Upstream(tasks) => (WaitReason::Upstream, tasks.clone()),
+        R::RetryDelay(_) => (WaitReason::RetryDelay, Vec::new()),
+        R::DagPaused(dag) => (WaitReason::DagPaused, vec![format!("dag/{dag}")]),
+        R::RunLimit(dag) => (WaitReason::DagLimit, vec![format!("dag/{dag}")]),
+        R::GlobalLimit(_) => (WaitReason::GlobalLimit, Vec::new()),
+        R::DagLimit(dag, _) => (WaitReason::DagLimit, vec![format!("dag/{dag}")]),
+        R::PoolSlots { pool, .. } => (WaitReason::PoolSlots, vec![format!("pool/{pool}")]),
+        R::Behind(_) => (WaitReason::Behind, Vec::new()),
+        R::NoExecutor { .. } => (WaitReason::NoExecutor, Vec::new()),
+        R::ExecutorsFull => (WaitReason::ExecutorsFull, Vec::new()),
+    };
+    Wait {
+        reason: name,
+        blocked_by,
+        message: reason.sentence(now),
+    }
+}
+
+/// A task instance with its attempts, which come the newest first.
+#[must_use]
+pub fn task_detail(
+    run: RunId,
+    planned: &PlannedTask,
+    row: Option<&TaskRow>,
+    wait: Option<Wait>,
+    attempts: Vec<Attempt>,
+    now: Micros,
+) -> TaskDetail {
+    let outputs = row.and_then(|row| row.outputs.as_ref());
+    let limits = planned.work.resources;
+    TaskDetail {
+        run,
+        task: run_task(planned, row, wait),
+        analysis_digest: planned.work.analysis_digest,
+        inputs: planned
+            .work
+            .inputs
+            .iter()
+            .map(|(name, input)| (name.to_string(), describe(input)))
+            .collect(),
+        params: planned.work.params.clone(),
+        resources: Resources {
+            cpu_millis: limits.cpu_millis,
+            memory_bytes: limits.memory_bytes,
+            disk_bytes: limits.disk_bytes,
+            tmp_bytes: limits.tmp_bytes,
+            pids: limits.pids,
+            timeout_ms: limits.timeout_ms,
+        },
+        attempts,
+        result: outputs.map(|outputs| blob(&outputs.result.blob)),
+        artifacts: row.map_or_else(Vec::new, artifacts),
+        as_of: now.into(),
+    }
+}
+
+/// The artifacts of a task instance, by name.
+#[must_use]
+pub fn artifacts(row: &TaskRow) -> Vec<Artifact> {
+    let of = row.outputs.iter().flat_map(|outputs| &outputs.artifacts);
+    of.map(|(name, artifact)| Artifact {
+        name: name.to_string(),
+        path: artifact.path.clone(),
+        media_type: artifact.media_type.clone(),
+        size: artifact.blob.size,
+        digest: artifact.blob.digest,
+        inline: can_inline(&artifact.media_type),
+    })
+    .collect()
+}
+
+/// Whether a media type is one of [`INLINE_TYPES`], its parameters left aside.
+#[must_use]
+pub fn can_inline(media_type: &str) -> bool {
+    let essence = media_type.split(';').next().unwrap_or_default().trim();
+    INLINE_TYPES
+        .iter()
+        .any(|inline| inline.eq_ignore_ascii_case(essence))
+}
+
+/// An attempt. `sizes` are the bytes of its two logs that have arrived.
+#[must_use]
+pub fn attempt(row: AttemptRow, executor: Option<String>, sizes: [u64; 2]) -> Attempt {
+    let detail = report_detail(&row);
+    let log = |end: &belljar_api::executor::LogEnd, arrived: u64| Log {
+        size: arrived,
+        complete: !row.live && arrived >= end.size,
+        truncated: end.truncated,
+    };
+    Attempt {
+        fence: row.fence,
+        try_number: row.try_number,
+        live: row.live,
+        executor: ExecutorRef {
+            executor: row.executor,
+            name: executor,
+        },
+        granted_at: row.granted_at.into(),
+        started_at: row.started_at.map(Time::from),
+        ended_at: row.ended_at.map(Time::from),
+        outcome: row.outcome,
+        cause: row.cause,
+        message: row.message,
+        exit_code: row.exit_code,
+        logs: Logs {
+            stdout: log(&detail.logs.stdout, sizes[0]),
+            stderr: log(&detail.logs.stderr, sizes[1]),
+        },
+        peaks: Peaks {
+            memory_bytes: detail.peaks.memory_bytes,
+            cpu_ms: detail.peaks.cpu_ms,
+            pids: detail.peaks.pids,
+        },
+        timings_ms: detail.timings_ms,
+        dropped_files: detail.dropped_files,
+        receipt: row.receipt.as_ref().map(blob),
+    }
+}
+
+/// What the attempt's report said; nothing where there is none or it was stored by something older.
+#[must_use]
+pub fn report_detail(row: &AttemptRow) -> ReportDetail {
+    let stored = row.report.clone().unwrap_or(Value::Null);
+    serde_json::from_value(stored).unwrap_or_default()
+}
+
+/// Bytes by their digest.
+#[must_use]
+pub fn blob(blob: &BlobRef) -> BlobInfo {
+    BlobInfo {
+        digest: blob.digest,
+        size: blob.size,
+    }
+}
+
+/// A version of an analysis.
+#[must_use]
+pub fn analysis(row: AnalysisRow) -> Analysis {
+    let summary = row.manifest.get("summary").and_then(Value::as_str);
+    Analysis {
+        summary: summary.unwrap_or_default().to_owned(),
+        analysis: row.analysis,
+        version: row.version,
+        digest: row.digest,
+        trusted: row.trusted,
+        withdrawn: row.withdrawn,
+        publisher: row.publisher,
+        created_at: row.created_at.into(),
+    }
+}
+
+/// A version of an analysis with all that was submitted; none where the image cannot be read.
+#[must_use]
+pub fn analysis_detail(row: AnalysisRow) -> Option<AnalysisDetail> {
+    let image: analyses::Image = serde_json::from_value(row.image.clone()).ok()?;
+    Some(AnalysisDetail {
+        manifest: row.manifest.clone(),
+        image,
+        analysis: analysis(row),
+    })
+}
+
+/// A dataset.
+#[must_use]
+pub fn dataset(row: DatasetRow) -> Dataset {
+    Dataset {
+        dataset: row.dataset,
+        owner: row.owner,
+        description: row.description,
+        latest: row.latest,
+        created_at: row.created_at.into(),
+    }
+}
+
+/// A version of a dataset.
+#[must_use]
+pub fn dataset_version(row: DatasetVersionRow) -> DatasetVersion {
+    DatasetVersion {
+        dataset: row.dataset,
+        number: row.number,
+        digest: row.blob.digest,
+        size: row.blob.size,
+        media_type: row.media_type,
+        created_by: row.created_by,
+        created_at: row.created_at.into(),
+    }
+}
+
+/// A pool, of which `used` slots are held.
+#[must_use]
+pub fn pool(row: PoolRow, used: u32) -> pools::Pool {
+    pools::Pool {
+        pool: row.pool,
+        slots: row.slots,
+        used,
+        description: row.description,
+        updated_at: row.updated_at.into(),
+    }
+}
+
+/// A request. `failure` is its task's cause and message.
+#[must_use]
+pub fn request(found: RequestView, failure: (Option<Cause>, Option<String>)) -> requests::Request {
+    let row = found.request;
+    // The task has the analysis's name, and both names have the same rule.
+    let task = row.analysis.as_str().parse();
+    requests::Request {
+        request: row.request,
+        run: row.run,
+        task: task.unwrap_or_else(|_| unreachable!("every analysis name is a task name")),
+        state: found.state,
+        cause: failure.0,
+        message: failure.1,
+        analysis: row.analysis,
+        analysis_digest: row.analysis_digest,
+        inputs: serde_json::from_value(row.inputs).unwrap_or_default(),
+        params: row.params,
+        purpose: row.purpose,
+        principal: row.principal,
+        created_at: row.created_at.into(),
+        started_at: found.started_at.map(Time::from),
+        ended_at: found.ended_at.map(Time::from),
+    }
+}
+
+/// The key of a task's instance; the one there is where the task is not mapped.
+///
+/// # Errors
+///
+/// What is wrong with `index`.
+pub fn instance(
+    run: RunId,
+    task: belljar_ids::TaskName,
+    index: Option<i32>,
+) -> Result<InstanceKey, &'static str> {
+    match index {
+        Some(index) if index < 0 => Err("`index` counts from 0"),
+        index => Ok(InstanceKey {
+            run,
+            task,
+            map_index: index.map_or(MapIndex::NONE, MapIndex),
+        }),
+    }
+}
+
+/// Whether `digest` is what these bytes hash to.
+#[must_use]
+pub fn hashes_to(bytes: &[u8], digest: &Digest) -> bool {
+    use sha2::Digest as _;
+    let found: [u8; 32] = sha2::Sha256::digest(bytes).into();
+    found == *digest.as_bytes()
+}
