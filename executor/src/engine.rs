@@ -12,13 +12,18 @@ use serde_json::{Value, json};
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{Notify, watch};
 
 /// How often an engine that answered is asked again when nobody complains about it.
 const LOOK: Duration = Duration::from_secs(20);
 /// How often one that does not answer, or a host that is not fit, is looked at.
 const RETRY: Duration = Duration::from_millis(500);
+
+/// How often leftovers are looked for although nothing happened.
+const SWEEP: Duration = Duration::from_secs(600);
+/// How long a passed self-test counts while nothing changes.
+const SELF_TEST_VALID: Duration = Duration::from_secs(24 * 3600);
 
 /// What was last seen of the engine.
 #[derive(Debug, Clone, Default)]
@@ -60,7 +65,7 @@ impl Engine {
     ///
     /// `EngineUnavailable` where the engine has not answered since the executor started.
     pub fn runtime(&self) -> Result<&dyn Runtime, SandboxError> {
-        Ok(self.host()?.as_runtime())
+        Ok(self.host()?.runtime())
     }
 
     /// Which life of the engine was last seen.
@@ -143,6 +148,13 @@ impl Engine {
         Ok(())
     }
 
+    /// Whether attempts of third parties can run here.
+    fn set_fit(&self, fit: bool) {
+        let mut seen = lock(&self.seen);
+        seen.gvisor = fit;
+        seen.info["gvisor"] = fit.into();
+    }
+
     /// Asks the engine and the host what they are; gives why no sandbox can be run here, if so.
     async fn survey(&self) -> Result<Survey, SandboxError> {
         let host = self.host()?;
@@ -156,6 +168,7 @@ impl Engine {
             "cpus": facts.cpus,
             "memory_bytes": facts.memory_bytes,
             "cgroup": facts.cgroup_version,
+            "gvisor": gvisor,
             "gvisor_version": facts.gvisor.as_ref().map(|gvisor| gvisor.version.clone()),
             "gvisor_platform": facts.gvisor.as_ref().map(|gvisor| gvisor.platform.clone()),
             "findings": findings,
@@ -222,7 +235,7 @@ async fn try_connect(node: &Node) -> Result<Survey, SandboxError> {
 /// needs it when it answers.
 pub async fn run(node: &Arc<Node>, mut leftovers: Vec<Leftover>) {
     let mut registered_with = node.engine.info();
-    let mut first = true;
+    let mut swept: Option<Instant> = None;
     loop {
         let pause = match try_connect(node).await {
             Err(error) => {
@@ -231,21 +244,19 @@ pub async fn run(node: &Arc<Node>, mut leftovers: Vec<Leftover>) {
                 RETRY
             }
             Ok(survey) => {
-                if first || survey.restarted {
-                    first = false;
+                if survey.restarted || swept.is_none_or(|last| last.elapsed() > SWEEP) {
+                    swept = Some(Instant::now());
                     recover::recover(node, std::mem::take(&mut leftovers)).await;
                 }
                 node.engine.answers.send_replace(true);
-                let fit = survey.unfit.is_none();
-                node.availability.engine(survey.unfit);
-                let info = node.engine.info();
-                if !same_host(&info, &registered_with) {
-                    registered_with = info;
-                    let known = node.session.epoch();
-                    if let Err(error) = node.register(known).await {
-                        tracing::warn!(%error, "failed to tell the scheduler about this host");
-                    }
-                }
+                let unfit = match survey.unfit {
+                    Some(unfit) => Some(unfit),
+                    None => self_test(node).await,
+                };
+                let fit = unfit.is_none();
+                node.engine.set_fit(fit);
+                node.availability.engine(unfit);
+                tell(node, &mut registered_with).await;
                 if fit { LOOK } else { RETRY * 10 }
             }
         };
@@ -254,9 +265,53 @@ pub async fn run(node: &Arc<Node>, mut leftovers: Vec<Leftover>) {
     }
 }
 
+/// Registers again where this host is not what the scheduler was told.
+async fn tell(node: &Node, registered_with: &mut Value) {
+    let info = node.engine.info();
+    if same_host(&info, registered_with) {
+        return;
+    }
+    *registered_with = info;
+    let known = node.session.epoch();
+    if let Err(error) = node.register(known).await {
+        tracing::warn!(%error, "failed to tell the scheduler about this host");
+    }
+}
+
 /// Whether two surveys say the same of what matters to the scheduler.
 fn same_host(a: &Value, b: &Value) -> bool {
-    ["engine", "gvisor_version", "gvisor_platform"]
+    ["engine", "gvisor", "gvisor_version", "gvisor_platform"]
         .iter()
         .all(|field| a.get(field) == b.get(field))
+}
+
+/// Makes sure that the self-test has been passed here, and lately; gives why not.
+async fn self_test(node: &Node) -> Option<String> {
+    let file = node.home.root().join("self-test");
+    let here = format!("{:?} {}", node.here(), env!("CARGO_PKG_VERSION"));
+    let valid = std::fs::metadata(&file)
+        .and_then(|meta| meta.modified())
+        .ok()
+        .and_then(|passed| passed.elapsed().ok())
+        .is_some_and(|age| age < SELF_TEST_VALID);
+    if valid && std::fs::read_to_string(&file).is_ok_and(|text| text == here) {
+        return None;
+    }
+    let result = match node.engine.host() {
+        Ok(host) => host.self_test().await,
+        Err(error) => Err(error),
+    };
+    match result {
+        Err(error) => Some(format!("the self-test could not be made: {error}")),
+        Ok(findings) => {
+            let unfit = unfit(&findings);
+            if unfit.is_none() {
+                tracing::info!("passed the self-test");
+                if let Err(error) = std::fs::write(&file, here) {
+                    tracing::warn!(%error, "the self-test will be made again at the next start");
+                }
+            }
+            unfit
+        }
+    }
 }

@@ -20,57 +20,49 @@ const FIRST_PAUSE: Duration = Duration::from_millis(50);
 
 impl Attempt {
     /// Has the program killed if it runs, collects what it left, and fixes the outcome.
-    /// `begun_in` is the engine's life in which it was last seen running.
+    /// `killed` where an earlier incarnation may have killed it already.
     pub(super) async fn finish(
         &mut self,
         start: Start,
         reason: StopReason,
-        begun_in: &str,
+        killed: bool,
         follower: Option<Follower>,
     ) -> Ended {
         self.node.journal.note(Record::Exited {
             attempt: self.place.key().clone(),
             reason,
         });
-        if reason != StopReason::Exited {
-            // First, so that the log ends; finishing does it again, which costs nothing.
-            let begun = Instant::now();
-            if let Err(failure) = self.kill().await {
-                return self.fail(failure, Some(start)).await;
-            }
-            self.timed("kill", begun);
-        }
-        // Nothing runs any more that would need the slot.
-        self.permit = None;
-        if let Some(follower) = follower {
+        let mut follower = follower;
+        if reason == StopReason::Exited {
+            // Nothing runs any more that would need the slot.
+            self.permit = None;
             // The engine forgets the log together with the container.
-            follower.drain(&self.name).await;
+            if let Some(follower) = follower.take() {
+                follower.drain(&self.name).await;
+            }
         }
         let begun = Instant::now();
-        let finished = self.collect(reason).await;
+        let finished = self.collect(reason, killed).await;
         self.timed("collect", begun);
+        self.permit = None;
         self.place.vacate();
+        if let Some(follower) = follower {
+            // It ended with the program just now; what it has open outlives the container.
+            follower.drain(&self.name).await;
+        }
         match finished {
-            Ok(finished) => self.settle(start, reason, begun_in, &finished).await,
+            Ok((finished, killed)) => self.settle(start, reason, killed, &finished).await,
             Err(failure) => self.fail(failure, Some(start)).await,
         }
     }
 
-    async fn kill(&self) -> Result<(), Failure> {
-        let mut tries = 0;
-        loop {
-            let killed = match self.node.engine.runtime() {
-                Ok(runtime) => runtime.kill(&self.name).await,
-                Err(error) => Err(error),
-            };
-            match killed {
-                Ok(()) | Err(SandboxError::NotFound(_)) => return Ok(()),
-                Err(error) => self.again(error, &mut tries).await?,
-            }
-        }
-    }
-
-    async fn collect(&self, reason: StopReason) -> Result<Finished, Failure> {
+    /// Has the sandbox end and judge the attempt. `killed` where that was begun before; comes back
+    /// true where what is left of the program's end is our own doing.
+    async fn collect(
+        &self,
+        reason: StopReason,
+        mut killed: bool,
+    ) -> Result<(Finished, bool), Failure> {
         let collect = Collect {
             staging: self.staging(),
             declared: declared(&self.lease.work)
@@ -83,9 +75,28 @@ impl Attempt {
                 Err(error) => Err(error),
             };
             match finished {
-                Ok(finished) => return Ok(finished),
-                Err(error) => self.again(error, &mut tries).await?,
+                Ok(finished) => return Ok((finished, killed)),
+                Err(error) => {
+                    if reason != StopReason::Exited {
+                        // It may have got as far as killing; and if not, that cannot wait for
+                        // the engine.
+                        killed = true;
+                        self.kill_without_engine(&error).await;
+                    }
+                    self.again(error, &mut tries).await?;
+                }
             }
+        }
+    }
+
+    async fn kill_without_engine(&self, error: &SandboxError) {
+        if !matches!(error, SandboxError::EngineUnavailable { .. }) {
+            return;
+        }
+        if let Ok(runtime) = self.node.engine.runtime()
+            && let Err(error) = runtime.kill(&self.name).await
+        {
+            tracing::debug!(attempt = %self.name, %error, "killed without the engine");
         }
     }
 
@@ -122,12 +133,13 @@ impl Attempt {
         &mut self,
         start: Start,
         reason: StopReason,
-        begun_in: &str,
+        killed: bool,
         finished: &Finished,
     ) -> Ended {
         // Asked now, not before: an engine that is stopping ends programs before it goes.
-        let continuous = self.node.engine.instance_now().await.as_deref() == Some(begun_in);
-        let circumstances = self.circumstances(Some(start), continuous).await;
+        let continuous = self.node.engine.instance_now().await.as_ref() == Some(&self.seen_in);
+        let mut circumstances = self.circumstances(Some(start), continuous).await;
+        circumstances.killed = killed;
         match self.stage(finished) {
             Ok((inline, receipt, uploads)) => {
                 let outcome =

@@ -123,6 +123,8 @@ pub(crate) struct Attempt {
     timings: BTreeMap<&'static str, Duration>,
     /// The right to run a program, while it runs.
     permit: Option<OwnedSemaphorePermit>,
+    /// The life of the engine in which the program was last seen running.
+    seen_in: String,
     /// The logs, once there are some.
     spool: Option<Arc<Spool>>,
     /// What sends them on.
@@ -157,6 +159,7 @@ pub fn spawn(
         epoch,
         timings: BTreeMap::new(),
         permit: None,
+        seen_in: String::new(),
         spool: None,
         sending: None,
     };
@@ -188,7 +191,7 @@ impl Attempt {
             Ok(start) => start,
             Err(halt) => return self.halted(halt).await,
         };
-        let ended = self.watch(start, false, None).await;
+        let ended = self.watch(start, false, None, false).await;
         drop(prepared);
         ended
     }
@@ -241,6 +244,7 @@ impl Attempt {
     ) -> Circumstances {
         Circumstances {
             engine_continuous,
+            killed: false,
             started_ago: start.map(|start| crate::clock::BootTime::now().since(start.boot_time)),
             logs: self.log_ends().await,
             timings: self.timings.clone(),

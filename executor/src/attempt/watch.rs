@@ -50,12 +50,14 @@ impl Follower {
 
 impl Attempt {
     /// Watches a program until it has ended or must, and has it finished. `adopted` where an
-    /// earlier incarnation started it.
+    /// earlier incarnation started it, with the `reason` for which that was stopping it, and
+    /// whether it may have `killed` it.
     pub(super) async fn watch(
         &mut self,
         start: Start,
         adopted: bool,
         reason: Option<StopReason>,
+        killed: bool,
     ) -> Ended {
         let follower = match self.follow(adopted) {
             Ok(follower) => follower,
@@ -65,7 +67,7 @@ impl Attempt {
                 None
             }
         };
-        let begun_in = self.node.engine.instance();
+        self.seen_in = self.node.engine.instance();
         let end = match reason {
             Some(reason) => Ok(reason),
             None => self.until_end(start).await,
@@ -74,7 +76,7 @@ impl Attempt {
         let ran = BootTime::now().since(start.boot_time);
         self.timings.insert("run", ran);
         match end {
-            Ok(reason) => self.finish(start, reason, &begun_in, follower).await,
+            Ok(reason) => self.finish(start, reason, killed, follower).await,
             Err(Lost::Gone) => Ended::Gone,
             Err(Lost::Vanished(failure)) => {
                 if let Some(follower) = follower {
@@ -102,13 +104,13 @@ impl Attempt {
         let start = start.unwrap_or(Start {
             boot_time: BootTime::now(),
         });
-        match self.take_over().await {
-            Ok(_) => {}
+        let stage = match self.take_over().await {
+            Ok(stage) => stage,
             Err(SandboxError::NotFound(_)) => {
                 // The container was removed; what it wrote may still be there.
-                let begun_in = self.node.engine.instance();
+                self.seen_in = self.node.engine.instance();
                 let reason = reason.unwrap_or(StopReason::Exited);
-                return self.finish(start, reason, &begun_in, None).await;
+                return self.finish(start, reason, false, None).await;
             }
             Err(error) => {
                 heed(&self.node, &error);
@@ -116,7 +118,10 @@ impl Attempt {
                     .fail(crate::report::failure_of_error(&error), Some(start))
                     .await;
             }
-        }
+        };
+        // Whether it was us is not known; its end does not count for it.
+        let killed =
+            reason.is_some_and(|reason| reason != StopReason::Exited) && stage == Stage::Exited;
         self.node.journal.note(Record::Started {
             attempt: self.place.key().clone(),
             place: self.node.here(),
@@ -124,7 +129,7 @@ impl Attempt {
         });
         self.place.phase(Phase::Running);
         tracing::info!(attempt = %self.place.key(), "adopted");
-        self.watch(start, true, reason).await
+        self.watch(start, true, reason, killed).await
     }
 
     async fn take_over(&self) -> Result<Stage, SandboxError> {
@@ -174,26 +179,32 @@ impl Attempt {
     async fn interrupted(&mut self, error: SandboxError) -> Result<(), Lost> {
         heed(&self.node, &error);
         match error {
-            SandboxError::EngineUnavailable { .. } => {}
             SandboxError::NotFound(_) => return Err(Lost::Vanished(self.vanished())),
+            SandboxError::EngineUnavailable { .. } => tokio::select! {
+                biased;
+                // A kill does not need the engine.
+                stop = self.told(Step::Started) => {
+                    tracing::debug!(?stop, "stopped while the engine was away");
+                    return Ok(());
+                }
+                () = self.node.engine.answers() => {}
+            },
             error => {
                 tracing::warn!(attempt = %self.name, %error, "failed to wait for a program's end; trying again");
                 tokio::time::sleep(RETRY).await;
-                return Ok(());
             }
-        }
-        tokio::select! {
-            biased;
-            // A kill does not need the engine.
-            stop = self.told(Step::Started) => {
-                tracing::debug!(?stop, "stopped while the engine was away");
-                return Ok(());
-            }
-            () = self.node.engine.answers() => {}
         }
         match self.take_over().await {
+            // The call that was to start it never got through.
+            Ok(Stage::Prepared) | Err(SandboxError::NotFound(_)) => {
+                Err(Lost::Vanished(self.vanished()))
+            }
+            Ok(Stage::Running) => {
+                // With live-restore a program outlives its engine.
+                self.seen_in = self.node.engine.instance();
+                Ok(())
+            }
             Ok(_) => Ok(()),
-            Err(SandboxError::NotFound(_)) => Err(Lost::Vanished(self.vanished())),
             Err(error) => Err(Lost::Vanished(crate::report::failure_of_error(&error))),
         }
     }

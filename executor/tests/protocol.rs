@@ -1,0 +1,317 @@
+//! Lost answers, refusals, cancellations and outages, with real containers and the stand-in
+//! scheduler.
+
+mod support;
+
+use belljar_api::executor::{Phase, Stream};
+use belljar_executor::{ExecutorConfig, ExecutorError, SelfFence};
+use belljar_ids::Cause;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use support::{Standin, traces};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// An executor in this process and the scheduler that it talks to.
+struct Bench {
+    standin: Arc<Standin>,
+    data: tempfile::TempDir,
+    stop: CancellationToken,
+    executor: JoinHandle<Result<(), ExecutorError>>,
+}
+
+impl Bench {
+    async fn new() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    async fn with(change: impl FnOnce(&mut ExecutorConfig)) -> Self {
+        let data = tempfile::Builder::new()
+            .prefix("belljar-executor-")
+            .tempdir()
+            .unwrap();
+        let standin = Standin::start().await;
+        let mut config = standin.config(data.path());
+        change(&mut config);
+        let stop = CancellationToken::new();
+        let executor = tokio::spawn(belljar_executor::run(config, stop.clone()));
+        Self {
+            standin,
+            data,
+            stop,
+            executor,
+        }
+    }
+
+    /// Checks that nothing is left and ends the executor in good order.
+    async fn close(self) {
+        let executor = self.standin.world().executor.unwrap();
+        traces::assert_none(executor, self.data.path()).await;
+        self.stop.cancel();
+        self.executor.await.unwrap().unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_attempt_succeeds_and_its_log_is_there_while_it_runs() {
+    let bench = Bench::new().await;
+    let key = bench.standin.offer("ok", 1, &["lines", "150"]);
+    bench.standin.running(&key).await;
+    let running = Instant::now();
+    bench
+        .standin
+        .until("the first line", |world| {
+            world
+                .logs
+                .get(&(key.0.clone(), key.1, Stream::Stdout))
+                .map(|_| ())
+        })
+        .await;
+    assert!(
+        running.elapsed() < Duration::from_secs(1),
+        "{:?}",
+        running.elapsed()
+    );
+    let outcome = bench.standin.outcome(&key).await;
+    assert_eq!(
+        (outcome.cause, outcome.exit_code),
+        (None, Some(0)),
+        "{outcome:?}"
+    );
+    assert!(outcome.peaks.memory_bytes.unwrap() > 0);
+    for step in ["fetch", "create", "start", "run", "collect"] {
+        assert!(
+            outcome.timings_ms.contains_key(step),
+            "{:?}",
+            outcome.timings_ms
+        );
+    }
+    println!("timings {:?}", outcome.timings_ms);
+    bench.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lost_answers_change_nothing() {
+    let bench = Bench::new().await;
+    bench.standin.change(|world| {
+        for call in ["claim", "heartbeat", "complete", "logs"] {
+            world.faults.lose_answer.insert(call, 2);
+        }
+    });
+    let key = bench.standin.offer("lossy", 1, &["lines", "40"]);
+    let outcome = bench.standin.outcome(&key).await;
+    assert_eq!(outcome.cause, None, "{outcome:?}");
+    assert_eq!(bench.standin.log(&key, Stream::Stdout).lines().count(), 26);
+    bench
+        .standin
+        .until("the report to come again", |world| {
+            (world.reports_seen.len() >= 3).then_some(())
+        })
+        .await;
+    {
+        let world = bench.standin.world();
+        assert!(world.reports_seen.windows(2).all(|pair| pair[0] == pair[1]));
+        assert!(world.faults.lose_answer.values().all(|left| *left == 0));
+    }
+    bench.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_scheduler_that_is_away_delays_the_report_and_nothing_else() {
+    let bench = Bench::new().await;
+    let key = bench.standin.offer("patient", 1, &["lines", "20"]);
+    bench.standin.running(&key).await;
+    bench.standin.change(|world| world.faults.away = true);
+    // Longer than a lease lives; the policy is to continue.
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    bench.standin.change(|world| world.faults.away = false);
+    let outcome = bench.standin.outcome(&key).await;
+    assert_eq!(outcome.cause, None, "{outcome:?}");
+    bench.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_strict_executor_kills_what_it_may_have_lost() {
+    let bench = Bench::with(|config| config.self_fence = SelfFence::Strict).await;
+    let key = bench.standin.offer("strict", 1, &["sleep", "60"]);
+    bench.standin.running(&key).await;
+    bench.standin.change(|world| world.faults.away = true);
+    let executor = bench.standin.world().executor.unwrap();
+    let begun = Instant::now();
+    while traces::containers(executor)
+        .iter()
+        .any(|line| line.contains("-strict-"))
+    {
+        assert!(begun.elapsed() < Duration::from_secs(10), "still running");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(
+        begun.elapsed() > Duration::from_secs(1),
+        "not before the deadline"
+    );
+    bench.standin.change(|world| world.faults.away = false);
+    let outcome = bench.standin.outcome(&key).await;
+    assert_eq!(outcome.cause, Some(Cause::ExecutorLost), "{outcome:?}");
+    assert!(!outcome.ended_by_itself);
+    bench.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cancel_kills_and_is_reported_and_a_lost_lease_is_not() {
+    let bench = Bench::new().await;
+    let cancelled = bench.standin.offer("cancelled", 1, &["sleep", "60"]);
+    let gone = bench.standin.offer("gone", 1, &["sleep", "60"]);
+    bench.standin.running(&cancelled).await;
+    bench.standin.running(&gone).await;
+    let begun = Instant::now();
+    bench.standin.change(|world| {
+        world.cancel.insert(cancelled.clone());
+        world.live.remove(&gone);
+    });
+    let outcome = bench.standin.outcome(&cancelled).await;
+    assert!(
+        begun.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        begun.elapsed()
+    );
+    assert_eq!(outcome.cause, Some(Cause::Cancelled), "{outcome:?}");
+    assert!(!outcome.ended_by_itself);
+    let standin = Arc::clone(&bench.standin);
+    bench.close().await;
+    let world = standin.world();
+    assert!(!world.accepted.contains_key(&gone));
+    assert_eq!(world.reports_seen.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn failures_have_their_causes() {
+    let bench = Bench::new().await;
+    for (task, args, cause) in [
+        ("exit", &["exit", "3"][..], Cause::ExitCode),
+        ("nothing", &["nothing"], Cause::ResultMissing),
+        ("eater", &["eat", "500"], Cause::Memory),
+        ("filler", &["fill"], Cause::OutputLimit),
+        ("linker", &["special", "symlink"], Cause::OutputRefused),
+    ] {
+        let key = bench.standin.offer(task, 1, args);
+        let outcome = bench.standin.outcome(&key).await;
+        assert_eq!(outcome.cause, Some(cause), "{task}: {outcome:?}");
+        assert!(outcome.outputs.is_none());
+        assert!(outcome.receipt.is_some(), "{task}");
+    }
+    bench.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn time_is_up_and_broken_orders_are_told() {
+    let bench = Bench::new().await;
+    let mut slow = support::lease("slow", 1, &["sleep", "60"]);
+    slow.work.resources.timeout_ms = 1000;
+    let mut wrong = support::lease("wrong-input", 1, &["ok"]);
+    for input in wrong.work.inputs.values_mut() {
+        if let belljar_api::executor::WorkInput::Blob(blob) = input {
+            blob.size += 1;
+        }
+    }
+    let mut greedy = support::lease("greedy", 1, &["ok"]);
+    greedy.work.resources.pids = 1_000_000;
+    for (lease, cause) in [
+        (slow, Cause::AttemptTimeout),
+        (wrong, Cause::InputUnavailable),
+        (greedy, Cause::ImageRefused),
+    ] {
+        let key = (lease.lease.key.clone(), lease.lease.fence);
+        bench.standin.change(|world| world.ready.push(lease));
+        let outcome = bench.standin.outcome(&key).await;
+        assert_eq!(outcome.cause, Some(cause), "{outcome:?}");
+    }
+    bench.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_leader_is_told_who_we_are_and_a_later_incarnation_ends_us() {
+    let bench = Bench::new().await;
+    let key = bench.standin.offer("known", 1, &["lines", "100"]);
+    bench.standin.running(&key).await;
+    bench.standin.change(|world| world.known = false);
+    bench
+        .standin
+        .until("a second registration", |world| {
+            let second = world.registered.get(1)?;
+            Some(assert_eq!(
+                (second.held.len(), second.held[0].phase),
+                (1, Phase::Running)
+            ))
+        })
+        .await;
+    let outcome = bench.standin.outcome(&key).await;
+    assert_eq!(outcome.cause, None, "{outcome:?}");
+    let executor = bench.standin.world().executor.unwrap();
+    traces::assert_none(executor, bench.data.path()).await;
+    bench.standin.change(|world| world.faults.fenced = true);
+    let ended = tokio::time::timeout(Duration::from_secs(10), bench.executor).await;
+    assert!(matches!(
+        ended.unwrap().unwrap(),
+        Err(ExecutorError::Fenced)
+    ));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_more_than_its_slots_run_at_once_and_none_is_idle() {
+    let bench = Bench::with(|config| config.slots = 1).await;
+    let keys: Vec<_> = (0..4)
+        .map(|i| {
+            bench
+                .standin
+                .offer(&format!("many-{i}"), 1, &["lines", "5"])
+        })
+        .collect();
+    for key in &keys {
+        let outcome = bench.standin.outcome(key).await;
+        assert_eq!(outcome.cause, None, "{outcome:?}");
+    }
+    assert_eq!(
+        bench.standin.world().max_held,
+        2,
+        "one runs, one is prepared"
+    );
+    bench.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn too_little_disk_takes_no_work_and_says_so() {
+    let bench = Bench::with(|config| config.disk_reserve_bytes = u64::MAX).await;
+    bench.standin.offer("never", 1, &["ok"]);
+    let reason = bench
+        .standin
+        .until("a reason", |world| {
+            let reasons = world
+                .heartbeats
+                .iter()
+                .filter_map(|h| h.unavailable.clone());
+            reasons.filter(|reason| reason.contains("reserve")).next()
+        })
+        .await;
+    assert!(reason.contains("MiB are free"), "{reason}");
+    assert!(bench.standin.world().live.is_empty());
+    bench.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_an_engine_it_registers_and_says_what_is_missing() {
+    let bench =
+        Bench::with(|config| config.engine_socket = "/nonexistent/docker.sock".into()).await;
+    bench.standin.offer("never", 1, &["ok"]);
+    let reason = bench
+        .standin
+        .until("a reason", |world| {
+            let registered = world.registered.first()?;
+            assert!(!registered.gvisor);
+            world.heartbeats.iter().find_map(|h| h.unavailable.clone())
+        })
+        .await;
+    assert!(reason.contains("engine"), "{reason}");
+    assert!(bench.standin.world().live.is_empty());
+    bench.stop.cancel();
+    bench.executor.await.unwrap().unwrap();
+}

@@ -1,0 +1,590 @@
+//! A stand-in for the scheduler that speaks the protocol and can misbehave on purpose, so that lost
+//! answers, duplicates and refusals come when a test wants them. Everything else is real: the
+//! executor, the container engine, gVisor.
+
+#![allow(dead_code)] // Each test file uses a part of it.
+
+pub mod image;
+pub mod traces;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{post, put};
+use belljar_api::executor::{
+    CancelRef, Claim, Claimed, Complete, Completed, Heartbeat, HeartbeatAnswer, HeldLease,
+    LEASE_TOKEN_HEADER, Lease, LeaseQuery, LeaseRef, LeaseTiming, LeaseVerdict, LogQuery,
+    LogWritten, Outcome, Phase, Register, Registered, Release, Report, ReportVerdict, Stream,
+    WorkBlob, WorkImage, WorkImageSource, WorkInput, WorkOrder, WorkResources,
+};
+use belljar_executor::{Credential, ExecutorConfig};
+use belljar_ids::{Digest, Epoch, ExecutorId, Fence, InstanceKey, MapIndex};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+use tokio::sync::Notify;
+
+pub const CREDENTIAL: &str = "the executor's secret";
+const INPUT: &[u8] = b"private";
+
+/// What is to go wrong, and how often.
+#[derive(Debug, Default)]
+pub struct Faults {
+    /// Calls that are carried out and answered by a closed connection, by name.
+    pub lose_answer: HashMap<&'static str, u32>,
+    /// Every call is answered 503.
+    pub away: bool,
+    /// The next heartbeats say that a later incarnation is at work.
+    pub fenced: bool,
+}
+
+#[derive(Debug, Default)]
+pub struct World {
+    pub faults: Faults,
+    pub epoch: i64,
+    /// Whether this leader knows the executor.
+    pub known: bool,
+    pub executor: Option<ExecutorId>,
+    pub registered: Vec<Register>,
+    pub heartbeats: Vec<Heartbeat>,
+    pub ready: Vec<Lease>,
+    /// Leases granted and not ended.
+    pub live: BTreeMap<(InstanceKey, Fence), Lease>,
+    pub cancel: HashSet<(InstanceKey, Fence)>,
+    pub cancel_told: HashSet<(InstanceKey, Fence)>,
+    pub phases: BTreeMap<(InstanceKey, Fence), Phase>,
+    answered: HashMap<String, Vec<Lease>>,
+    parked: u64,
+    pub accepted: BTreeMap<(InstanceKey, Fence), Report>,
+    pub reports_seen: Vec<(InstanceKey, Digest)>,
+    pub released: Vec<LeaseRef>,
+    pub blobs: BTreeMap<Digest, Vec<u8>>,
+    pub logs: BTreeMap<(InstanceKey, Fence, Stream), Vec<u8>>,
+    pub max_held: usize,
+}
+
+/// The stand-in.
+pub struct Standin {
+    world: Mutex<World>,
+    changed: Notify,
+    pub address: SocketAddr,
+}
+
+type Shared = State<Arc<Standin>>;
+
+impl Standin {
+    pub async fn start() -> Arc<Self> {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let standin = Arc::new(Self {
+            world: Mutex::default(),
+            changed: Notify::new(),
+            address: listener.local_addr().unwrap(),
+        });
+        let mut world = standin.world();
+        let image = image::probe();
+        world
+            .blobs
+            .insert(image::sha256(&image.archive), image.archive.clone());
+        world.blobs.insert(image::sha256(INPUT), INPUT.to_vec());
+        drop(world);
+        let router = Router::new()
+            .route("/executor/v1/register", post(register))
+            .route("/executor/v1/claim", post(claim))
+            .route("/executor/v1/heartbeat", post(heartbeat))
+            .route("/executor/v1/complete", post(complete))
+            .route("/executor/v1/release", post(release))
+            .route("/executor/v1/blobs/{digest}", put(blob_put).get(blob_get))
+            .route("/executor/v1/logs", put(log_put))
+            .layer(axum::extract::DefaultBodyLimit::max(64 << 20))
+            .with_state(Arc::clone(&standin));
+        tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        standin
+    }
+
+    pub fn world(&self) -> MutexGuard<'_, World> {
+        self.world.lock().unwrap()
+    }
+
+    /// Changes something and lets parked calls look again.
+    pub fn change<T>(&self, change: impl FnOnce(&mut World) -> T) -> T {
+        let result = change(&mut self.world());
+        self.changed.notify_waiters();
+        result
+    }
+
+    /// Offers a task instance that runs the probe with these arguments.
+    pub fn offer(&self, task: &str, fence: i64, args: &[&str]) -> (InstanceKey, Fence) {
+        let lease = lease(task, fence, args);
+        let key = (lease.lease.key.clone(), lease.lease.fence);
+        self.change(|world| world.ready.push(lease));
+        key
+    }
+
+    /// Waits until something is so.
+    #[track_caller]
+    pub fn until<'a, T>(
+        &'a self,
+        what: &'a str,
+        seen: impl Fn(&World) -> Option<T> + 'a,
+    ) -> impl Future<Output = T> + 'a {
+        async move {
+            let wait = async {
+                loop {
+                    let changed = self.changed.notified();
+                    if let Some(value) = seen(&self.world()) {
+                        return value;
+                    }
+                    changed.await;
+                }
+            };
+            match tokio::time::timeout(Duration::from_secs(90), wait).await {
+                Ok(value) => value,
+                Err(_) => panic!("never: {what}; {:#?}", self.world()),
+            }
+        }
+    }
+
+    /// Waits for the accepted outcome.
+    pub async fn outcome(&self, key: &(InstanceKey, Fence)) -> Outcome {
+        self.until("an accepted report", |world| {
+            world.accepted.get(key).map(|report| report.outcome.clone())
+        })
+        .await
+    }
+
+    /// Waits until the program is known to run.
+    pub async fn running(&self, key: &(InstanceKey, Fence)) {
+        self.until("a running attempt", |world| {
+            (world.phases.get(key) == Some(&Phase::Running)).then_some(())
+        })
+        .await;
+    }
+
+    pub fn log(&self, key: &(InstanceKey, Fence), stream: Stream) -> String {
+        let world = self.world();
+        let log = world.logs.get(&(key.0.clone(), key.1, stream));
+        String::from_utf8(log.cloned().unwrap_or_default()).unwrap()
+    }
+
+    pub fn config(&self, data_dir: &std::path::Path) -> ExecutorConfig {
+        config(&format!("http://{}", self.address), data_dir)
+    }
+}
+
+/// The settings of an executor under test.
+pub fn config(url: &str, data_dir: &std::path::Path) -> ExecutorConfig {
+    let mut config = ExecutorConfig::new(
+        vec![url.to_owned()],
+        Credential::new(CREDENTIAL),
+        data_dir.to_owned(),
+    );
+    config.slots = 2;
+    config.claim_wait = Duration::from_secs(20);
+    config.disk_reserve_bytes = 1 << 20;
+    config
+}
+
+pub fn lease(task: &str, fence: i64, args: &[&str]) -> Lease {
+    let image = image::probe();
+    let archive = image::sha256(&image.archive);
+    let input = image::sha256(INPUT);
+    let digest = |n: u8| Digest::from_bytes([n; 32]);
+    let blob = |digest: Digest, size: usize| WorkBlob {
+        digest,
+        size: size as u64,
+        url: format!("/executor/v1/blobs/{digest}"),
+    };
+    let command: Vec<_> = ["/app/probe"].iter().chain(args).collect();
+    Lease {
+        lease: LeaseRef {
+            key: InstanceKey {
+                run: format!("run_{:032x}", 77).parse().unwrap(),
+                task: task.parse().unwrap(),
+                map_index: MapIndex::NONE,
+            },
+            fence: Fence(fence),
+            token: format!("{fence:032x}"),
+        },
+        try_number: 1,
+        work: WorkOrder {
+            dag: "tests".to_owned(),
+            dag_version: digest(1),
+            analysis: "probe".parse().unwrap(),
+            analysis_version: "1.0.0".to_owned(),
+            analysis_digest: digest(2),
+            manifest: json!({
+                "analysis": "probe", "version": "1.0.0", "summary": "tries things", "image": ".",
+                "command": command,
+                "inputs": { "data": { "media_type": "text/plain" } },
+                "result": { "type": "object" },
+                "artifacts": { "art": {
+                    "path": "art", "media_type": "application/octet-stream", "optional": true,
+                } },
+            }),
+            image: WorkImage {
+                digest: digest(3),
+                config: image.id.0,
+                from: vec![WorkImageSource::Blob(blob(archive, image.archive.len()))],
+            },
+            inputs: BTreeMap::from([(
+                "data".parse().unwrap(),
+                WorkInput::Blob(blob(input, INPUT.len())),
+            )]),
+            params: json!({}),
+            resources: WorkResources {
+                cpu_millis: 1000,
+                memory_bytes: 64 << 20,
+                disk_bytes: 4 << 20,
+                tmp_bytes: 1 << 20,
+                pids: 16,
+                timeout_ms: 60_000,
+            },
+            trusted: false,
+        },
+    }
+}
+
+fn problem(status: u16, code: &str) -> Response {
+    let body = json!({
+        "type": format!("urn:belljar:problem:{code}"), "title": code, "status": status,
+        "detail": "a test wants it", "instance": "/", "code": code, "request_id": "r",
+    });
+    (StatusCode::from_u16(status).unwrap(), axum::Json(body)).into_response()
+}
+
+fn answer(value: &impl serde::Serialize) -> Response {
+    axum::Json(serde_json::to_value(value).unwrap()).into_response()
+}
+
+/// Refuses a call for reasons that come before its content.
+fn gate(world: &World, headers: &HeaderMap, epoch: Option<Epoch>) -> Result<(), Response> {
+    let credential = headers.get("authorization").and_then(|v| v.to_str().ok());
+    assert_eq!(credential, Some(format!("Bearer {CREDENTIAL}").as_str()));
+    if world.faults.away {
+        return Err(problem(503, "not_leader"));
+    }
+    match epoch {
+        Some(_) if !world.known => Err(problem(409, "executor_unknown")),
+        Some(epoch) if epoch.0 != world.epoch => Err(problem(409, "executor_fenced")),
+        _ => Ok(()),
+    }
+}
+
+/// Loses the answer to a call, if that was asked for.
+fn maybe_lost(standin: &Standin, call: &'static str, response: Response) -> Response {
+    let mut world = standin.world();
+    let lose = world.faults.lose_answer.entry(call).or_default();
+    if *lose == 0 {
+        return response;
+    }
+    *lose -= 1;
+    // A body that breaks off is a lost answer to the client.
+    let broken = futures::stream::once(async {
+        Err::<Bytes, _>(std::io::Error::other("the connection breaks"))
+    });
+    axum::body::Body::from_stream(broken).into_response()
+}
+
+async fn register(State(s): Shared, headers: HeaderMap, body: Bytes) -> Response {
+    let message: Register = serde_json::from_slice(&body).unwrap();
+    let registered = s.change(|world| {
+        gate(world, &headers, None)?;
+        world.epoch += 1;
+        world.known = true;
+        world.executor = Some(message.executor);
+        let verdicts = verdicts(world, &message.held);
+        // What is not in its journal never began.
+        let held: HashSet<_> = message
+            .held
+            .iter()
+            .map(|held| key_of(&held.lease))
+            .collect();
+        let never: Vec<_> = world
+            .live
+            .keys()
+            .filter(|k| !held.contains(*k))
+            .cloned()
+            .collect();
+        for key in never {
+            let mut lease = world.live.remove(&key).unwrap();
+            lease.lease.fence = lease.lease.fence.next();
+            world.ready.push(lease);
+        }
+        world.registered.push(message);
+        Ok(Registered {
+            epoch: Epoch(world.epoch),
+            timing: LeaseTiming {
+                ttl_ms: 4000,
+                heartbeat_ms: 500,
+                self_fence_ms: 2600,
+            },
+            verdicts,
+        })
+    });
+    match registered {
+        Ok(registered) => maybe_lost(&s, "register", answer(&registered)),
+        Err(refused) => refused,
+    }
+}
+
+fn key_of(lease: &LeaseRef) -> (InstanceKey, Fence) {
+    (lease.key.clone(), lease.fence)
+}
+
+fn verdicts(world: &mut World, held: &[HeldLease]) -> Vec<LeaseVerdict> {
+    world.max_held = world.max_held.max(held.len());
+    held.iter()
+        .map(|held| {
+            let key = key_of(&held.lease);
+            if !world.live.contains_key(&key) {
+                return LeaseVerdict::Gone;
+            }
+            world.phases.insert(key.clone(), held.phase);
+            if world.cancel.contains(&key) {
+                LeaseVerdict::Cancel
+            } else {
+                LeaseVerdict::Ok
+            }
+        })
+        .collect()
+}
+
+/// Grants what is ready and says what is cancelled.
+fn grant(world: &mut World, claim: &Claim) -> Claimed {
+    if let Some(leases) = world.answered.get(&claim.claim.to_string()) {
+        return Claimed {
+            leases: leases.clone(),
+            cancel: Vec::new(),
+        };
+    }
+    let count = world.ready.len().min(claim.free_slots as usize);
+    let leases: Vec<_> = world.ready.drain(..count).collect();
+    for lease in &leases {
+        world.live.insert(key_of(&lease.lease), lease.clone());
+    }
+    let cancel: Vec<_> = world
+        .cancel
+        .iter()
+        .filter(|key| world.live.contains_key(*key) && !world.cancel_told.contains(*key))
+        .cloned()
+        .collect();
+    world.cancel_told.extend(cancel.iter().cloned());
+    if !leases.is_empty() {
+        world
+            .answered
+            .insert(claim.claim.to_string(), leases.clone());
+    }
+    Claimed {
+        leases,
+        cancel: cancel
+            .into_iter()
+            .map(|(key, fence)| CancelRef { key, fence })
+            .collect(),
+    }
+}
+
+async fn claim(State(s): Shared, headers: HeaderMap, body: Bytes) -> Response {
+    let message: Claim = serde_json::from_slice(&body).unwrap();
+    let mine = s.change(|world| {
+        world.parked += 1;
+        world.parked
+    });
+    let until = tokio::time::Instant::now() + Duration::from_millis(message.wait_ms);
+    let claimed = loop {
+        let changed = s.changed.notified();
+        {
+            let mut world = s.world();
+            if let Err(refused) = gate(&world, &headers, Some(message.epoch)) {
+                return refused;
+            }
+            // A newer claim has taken its place.
+            if world.parked != mine {
+                break Claimed::default();
+            }
+            let claimed = grant(&mut world, &message);
+            if !claimed.leases.is_empty() || !claimed.cancel.is_empty() {
+                break claimed;
+            }
+        }
+        if tokio::time::timeout_at(until, changed).await.is_err() {
+            break Claimed::default();
+        }
+    };
+    s.changed.notify_waiters();
+    maybe_lost(&s, "claim", answer(&claimed))
+}
+
+async fn heartbeat(State(s): Shared, headers: HeaderMap, body: Bytes) -> Response {
+    let message: Heartbeat = serde_json::from_slice(&body).unwrap();
+    let verdicts = s.change(|world| {
+        gate(world, &headers, Some(message.epoch))?;
+        if world.faults.fenced {
+            return Err(problem(409, "executor_fenced"));
+        }
+        let verdicts = verdicts(world, &message.leases);
+        world.heartbeats.push(message);
+        Ok(HeartbeatAnswer { verdicts })
+    });
+    match verdicts {
+        Ok(verdicts) => maybe_lost(&s, "heartbeat", answer(&verdicts)),
+        Err(refused) => refused,
+    }
+}
+
+async fn complete(State(s): Shared, headers: HeaderMap, body: Bytes) -> Response {
+    let message: Complete = serde_json::from_slice(&body).unwrap();
+    let sent: Value = serde_json::from_slice(&body).unwrap();
+    let completed = s.change(|world| {
+        gate(world, &headers, Some(message.epoch))?;
+        let verdicts = message
+            .reports
+            .iter()
+            .zip(sent["reports"].as_array().unwrap())
+            .map(|(report, sent)| accept(world, report, sent))
+            .collect();
+        let claimed = message.claim.as_ref().map(|claim| grant(world, claim));
+        Ok(Completed {
+            verdicts,
+            claimed: claimed.unwrap_or_default(),
+        })
+    });
+    match completed {
+        Ok(completed) => maybe_lost(&s, "complete", answer(&completed)),
+        Err(refused) => refused,
+    }
+}
+
+/// As the engine does: by fence, then by digest.
+fn accept(world: &mut World, report: &Report, sent: &Value) -> ReportVerdict {
+    let key = key_of(&report.lease);
+    let text = serde_json::to_vec(&report.outcome).unwrap();
+    assert_eq!(image::sha256(&text), report.digest, "{sent}");
+    world.reports_seen.push((key.0.clone(), report.digest));
+    if let Some(earlier) = world.accepted.get(&key) {
+        return if earlier.digest == report.digest {
+            ReportVerdict::Accepted
+        } else {
+            ReportVerdict::DigestMismatch
+        };
+    }
+    if world.live.remove(&key).is_none() {
+        return ReportVerdict::StaleFence;
+    }
+    world.accepted.insert(key, report.clone());
+    ReportVerdict::Accepted
+}
+
+async fn release(State(s): Shared, headers: HeaderMap, body: Bytes) -> Response {
+    let message: Release = serde_json::from_slice(&body).unwrap();
+    s.change(|world| {
+        if let Err(refused) = gate(world, &headers, Some(message.epoch)) {
+            return refused;
+        }
+        for lease in message.leases {
+            if let Some(mut live) = world.live.remove(&key_of(&lease)) {
+                live.lease.fence = live.lease.fence.next();
+                world.ready.push(live);
+            }
+            world.released.push(lease);
+        }
+        StatusCode::NO_CONTENT.into_response()
+    })
+}
+
+/// Whether a blob or log call is made under a live lease.
+fn under(world: &World, headers: &HeaderMap, key: &(InstanceKey, Fence)) -> Result<(), Response> {
+    gate(world, headers, None)?;
+    let token = headers
+        .get(LEASE_TOKEN_HEADER)
+        .and_then(|v| v.to_str().ok());
+    match world.live.get(key) {
+        Some(lease) if Some(lease.lease.token.as_str()) == token => Ok(()),
+        // Its report may have been accepted with the answer lost.
+        None if world.accepted.contains_key(key) => Ok(()),
+        _ => Err(problem(409, "lease_gone")),
+    }
+}
+
+fn instance(query: &LeaseQuery) -> (InstanceKey, Fence) {
+    let key = InstanceKey {
+        run: query.run,
+        task: query.task.clone(),
+        map_index: query.map_index,
+    };
+    (key, query.fence)
+}
+
+async fn blob_get(
+    State(s): Shared,
+    Path(digest): Path<Digest>,
+    Query(query): Query<LeaseQuery>,
+    headers: HeaderMap,
+) -> Response {
+    let world = s.world();
+    if let Err(refused) = under(&world, &headers, &instance(&query)) {
+        return refused;
+    }
+    match world.blobs.get(&digest) {
+        Some(bytes) => bytes.clone().into_response(),
+        None => problem(404, "not_found"),
+    }
+}
+
+async fn blob_put(
+    State(s): Shared,
+    Path(digest): Path<Digest>,
+    Query(query): Query<LeaseQuery>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    s.change(|world| {
+        if let Err(refused) = under(world, &headers, &instance(&query)) {
+            return refused;
+        }
+        if image::sha256(&body) != digest {
+            return problem(422, "digest_mismatch");
+        }
+        world.blobs.insert(digest, body.to_vec());
+        StatusCode::NO_CONTENT.into_response()
+    })
+}
+
+async fn log_put(
+    State(s): Shared,
+    Query(query): Query<LogQuery>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let lease = LeaseQuery {
+        run: query.run,
+        task: query.task,
+        map_index: query.map_index,
+        fence: query.fence,
+    };
+    let key = instance(&lease);
+    let written = s.change(|world| {
+        under(world, &headers, &key)?;
+        let log = world.logs.entry((key.0, key.1, query.stream)).or_default();
+        let offset = usize::try_from(query.offset).unwrap();
+        if offset <= log.len() {
+            let known = (log.len() - offset).min(body.len());
+            assert_eq!(
+                log[offset..offset + known],
+                body[..known],
+                "other bytes than before"
+            );
+            log.extend_from_slice(&body[known..]);
+        }
+        Ok(LogWritten {
+            size: log.len() as u64,
+        })
+    });
+    match written {
+        Ok(written) => maybe_lost(&s, "logs", answer(&written)),
+        Err(refused) => refused,
+    }
+}
