@@ -84,7 +84,7 @@ pub fn documentation() -> String {
     let mut page = String::from(
         "# Diagnostics\n\n\
          Every problem that Belljar finds in a file has one of these codes, which never change their meaning. \
-         `belljar explain BJ0020` shows the same text. This page is generated from the code; a test compares them.\n",
+         A diagnostic's `docs_url` leads to its section. This page is generated from the code; a test compares them.\n",
     );
     for code in all_codes() {
         page.push_str(&format!(
