@@ -63,7 +63,13 @@ pub async fn run_with(
     if let Some(ended) = commands::without_server(&command, &binary, &io) {
         return ended.unwrap_or_else(|error| failed(&error, &io, None));
     }
-    let (settings, client) = match connect(&args, &environment) {
+    let connected = if command.is_local() {
+        // Neither the network nor a token is needed, so nothing about them can be wrong.
+        connect(&ClientArgs::default(), &Environment::new(|_| None))
+    } else {
+        connect(&args, &environment)
+    };
+    let (settings, client) = match connected {
         Ok(both) => both,
         Err(error) => return failed(&error, &io, None),
     };

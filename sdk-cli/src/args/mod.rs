@@ -146,6 +146,19 @@ pub enum ClientCommand {
     ExitCodes,
 }
 
+impl ClientCommand {
+    /// Whether it works on this machine alone.
+    #[must_use]
+    pub const fn is_local(&self) -> bool {
+        matches!(
+            self,
+            Self::Analysis {
+                command: AnalysisCommand::Test { .. } | AnalysisCommand::Init { .. }
+            }
+        )
+    }
+}
+
 /// The command line of the client commands alone, for documents and tests.
 #[must_use]
 pub fn command() -> clap::Command {

@@ -11,6 +11,8 @@ use std::time::Duration;
 
 /// A living stream has a line at least every 15 s.
 const SILENCE: Duration = Duration::from_secs(45);
+/// How long the first bytes of a stream are waited for.
+const OPENED_WITHIN: Duration = Duration::from_secs(2);
 /// The longest line of a stream, bytes.
 const LINE_LIMIT: usize = 4 << 20;
 /// How long a lost server is looked for before the stream ends in its error.
@@ -133,8 +135,12 @@ impl EventStream {
                 .request(Method::GET, url.clone())
                 .header("accept", "text/event-stream")
         };
-        let response = client.send(CALL_TIMEOUT, build).await?;
-        self.connection = Some((response, Parser::default()));
+        let mut response = client.send(CALL_TIMEOUT, build).await?;
+        let mut parser = Parser::default();
+        // The server's first bytes say that the stream's beginning is fixed. Were there none, a look at the run
+        // now and then makes up for what was missed.
+        let _ = tokio::time::timeout(OPENED_WITHIN, read(&mut response, &mut parser)).await;
+        self.connection = Some((response, parser));
         Ok(())
     }
 

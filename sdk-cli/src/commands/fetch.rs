@@ -1,12 +1,15 @@
 //! Bytes from the server to a file or to stdout.
 
-use crate::client::Download;
+use crate::client::{ClientError, Download};
 use crate::context::Context;
 use crate::error::{CommandError, Result};
 use crate::escape::{self, Decoder};
 use crate::exit_code::ExitCode;
 use crate::progress::Bar;
 use crate::table::size;
+use belljar_api::tasks::Artifact;
+use belljar_ids::Digest;
+use sha2::{Digest as _, Sha256};
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -25,10 +28,31 @@ pub async fn print_result(context: &Context, download: Download) -> Result<ExitC
     Ok(ExitCode::Success)
 }
 
-/// Writes a file that is there whole or not at all; `-` is stdout.
+/// Refuses what cannot be the name of an artifact, because it would name another route.
+pub fn check_name(name: &str) -> Result<()> {
+    if matches!(name, "" | "." | "..") {
+        return Err(CommandError::new(
+            ExitCode::Usage,
+            format!("`{name}` is no artifact's name"),
+        ));
+    }
+    Ok(())
+}
+
+/// The digest of the artifact that is meant by its key or its path.
+pub fn digest_of(artifacts: &[Artifact], name: &str) -> Option<Digest> {
+    let wanted = |artifact: &&Artifact| artifact.name == name || artifact.path == name;
+    artifacts
+        .iter()
+        .find(wanted)
+        .map(|artifact| artifact.digest)
+}
+
+/// Writes a file that is there whole and with the right digest, or not at all; `-` is stdout.
 pub async fn save(
     context: &Context,
     download: Download,
+    digest: Option<Digest>,
     to: &Path,
     force: bool,
 ) -> Result<ExitCode> {
@@ -44,7 +68,7 @@ pub async fn save(
     if !force && to.symlink_metadata().is_ok() {
         return Err(exists(to));
     }
-    let bytes = write(context, download, to, force).await?;
+    let bytes = write(context, download, digest, to, force).await?;
     context.io.say(&format!(
         "{}: {}",
         escape::line(&to.display().to_string()),
@@ -61,7 +85,13 @@ fn exists(to: &Path) -> CommandError {
     .help("--force replaces it")
 }
 
-async fn write(context: &Context, mut download: Download, to: &Path, force: bool) -> Result<u64> {
+async fn write(
+    context: &Context,
+    mut download: Download,
+    digest: Option<Digest>,
+    to: &Path,
+    force: bool,
+) -> Result<u64> {
     let failed = |error| CommandError::local(format!("write {}", to.display()), error);
     let folder = match to.parent() {
         Some(folder) if folder != Path::new("") => folder,
@@ -75,12 +105,23 @@ async fn write(context: &Context, mut download: Download, to: &Path, force: bool
         .map_err(failed)?;
     let bar = Bar::bytes(context, "fetching", download.size.unwrap_or(0));
     let mut written = 0;
+    let mut hash = Sha256::new();
     while let Some(chunk) = download.chunk().await? {
+        hash.update(&chunk);
         file.write_all(&chunk).map_err(failed)?;
         written += chunk.len() as u64;
         bar.set(written);
     }
     bar.clear();
+    let found = Digest::from_bytes(hash.finalize().into());
+    if let Some(wanted) = digest.filter(|wanted| *wanted != found) {
+        let reason = format!("its digest is {found}, not {wanted}");
+        return Err(ClientError::Broken {
+            call: to.display().to_string(),
+            reason,
+        }
+        .into());
+    }
     file.as_file().sync_all().map_err(failed)?;
     let kept = if force {
         file.persist(to)

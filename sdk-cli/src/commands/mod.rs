@@ -116,9 +116,18 @@ async fn run(context: &Context, command: &RunCommand) -> Result<ExitCode> {
             to,
             force,
         } => {
+            fetch::check_name(name)?;
             let run = run::resolve(context, run).await?;
+            let known = context.client.task(run, task).await?.artifacts;
             let download = context.client.task_artifact(run, task, name).await?;
-            fetch::save(context, download, to, *force).await
+            fetch::save(
+                context,
+                download,
+                fetch::digest_of(&known, name),
+                to,
+                *force,
+            )
+            .await
         }
     }
 }
@@ -171,9 +180,18 @@ async fn request(context: &Context, command: &RequestCommand) -> Result<ExitCode
             to,
             force,
         } => {
+            fetch::check_name(name)?;
             let request = request::resolve(context, request).await?;
             let download = context.client.request_artifact(request, name).await?;
-            fetch::save(context, download, to, *force).await
+            let known = context.client.request_artifacts(request).await?.items;
+            fetch::save(
+                context,
+                download,
+                fetch::digest_of(&known, name),
+                to,
+                *force,
+            )
+            .await
         }
         RequestCommand::Cancel { request } => request::cancel(context, request).await,
     }
