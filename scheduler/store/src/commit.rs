@@ -7,7 +7,7 @@
 //! next one, and keeps the leader's row locked until the commit, so that a successor waits for it.
 
 use crate::column::{Document, Stored};
-use crate::db::{Arg, Conn};
+use crate::db::{Arg, Conn, Tx};
 use crate::error::{CommitError, Rejected, Stage};
 use crate::leader::leader_batch_advance;
 use crate::tables::{self, IdempotencySql, PlanSql, UseSql};
@@ -21,6 +21,13 @@ use belljar_engine::rows::{
 use belljar_ids::{Epoch, EventSeq};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// How long the writes of a batch may take, and its commit again: after that the line is taken for
+/// dead. A line that is cut without a word would otherwise be waited for as long as TCP does,
+/// a quarter of an hour.
+const BATCH_WAIT: Duration = Duration::from_secs(30);
 
 impl Store {
     /// Writes a batch of the leader with this epoch, the `number`-th of all: all of it or nothing.
@@ -34,19 +41,38 @@ impl Store {
         batch: &Batch,
     ) -> Result<(), CommitError> {
         let writes = Writes::of(batch).map_err(CommitError::Rejected)?;
+        let write = timeout(BATCH_WAIT, self.batch_write(epoch, number, &writes));
+        let tx = write.await.unwrap_or_else(|_| Err(silent(Stage::Before)))?;
+        match timeout(BATCH_WAIT, tx.commit()).await {
+            Ok(done) => done.map_err(|error| CommitError::classify(error, Stage::Commit)),
+            Err(_) => Err(silent(Stage::Commit)),
+        }
+    }
+
+    /// The transaction with everything written, still to be committed.
+    async fn batch_write(
+        &self,
+        epoch: Epoch,
+        number: i64,
+        writes: &Writes,
+    ) -> Result<Tx, CommitError> {
         let before = |error| CommitError::classify(error, Stage::Before);
         let mut tx = self.pools.write_begin().await.map_err(before)?;
-        if let Err(error) = write(&mut tx.conn(), epoch, number, &writes).await {
+        if let Err(error) = write(&mut tx.conn(), epoch, number, writes).await {
             // Where this fails the connection is gone or was rolled back already.
             if let Err(rollback) = tx.rollback().await {
                 tracing::debug!(error = %rollback, "a rollback failed");
             }
             return Err(error);
         }
-        tx.commit()
-            .await
-            .map_err(|error| CommitError::classify(error, Stage::Commit))
+        Ok(tx)
     }
+}
+
+/// What a database that said nothing for [`BATCH_WAIT`] means for the batch.
+fn silent(stage: Stage) -> CommitError {
+    let error = std::io::Error::new(std::io::ErrorKind::TimedOut, "the database is silent");
+    CommitError::classify(sqlx::Error::Io(error), stage)
 }
 
 async fn write(

@@ -8,7 +8,7 @@ use crate::column::Record;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnection, PgPool, PgRow};
 use sqlx::sqlite::{SqliteConnection, SqlitePool, SqliteRow};
-use sqlx::{Postgres, Row as _, Sqlite, Transaction};
+use sqlx::{Executor as _, Postgres, Row as _, Sqlite, Transaction};
 
 /// A statement's text for each database.
 #[derive(Debug, Clone, Copy)]
@@ -78,11 +78,10 @@ impl Pools {
     pub(crate) async fn read_begin(&self) -> Result<Tx, sqlx::Error> {
         Ok(match self {
             Self::Sqlite { reader, .. } => Tx::Sqlite(reader.begin().await?),
-            Self::Postgres { reader, .. } => Tx::Postgres(
-                reader
-                    .begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-                    .await?,
-            ),
+            Self::Postgres { reader, .. } => {
+                let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+                Tx::Postgres(PgTx::begin(reader, begin).await?)
+            }
         })
     }
 
@@ -91,7 +90,7 @@ impl Pools {
     pub(crate) async fn write_begin(&self) -> Result<Tx, sqlx::Error> {
         Ok(match self {
             Self::Sqlite { writer, .. } => Tx::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?),
-            Self::Postgres { writer, .. } => Tx::Postgres(writer.begin_with("BEGIN").await?),
+            Self::Postgres { writer, .. } => Tx::Postgres(PgTx::begin(writer, "BEGIN").await?),
         })
     }
 
@@ -128,28 +127,62 @@ impl Reader {
 /// A transaction; rolled back when it is dropped.
 pub(crate) enum Tx {
     Sqlite(Transaction<'static, Sqlite>),
-    Postgres(Transaction<'static, Postgres>),
+    Postgres(PgTx),
+}
+
+/// A PostgreSQL transaction with its connection.
+///
+/// Not the driver's own: that one, dropped in the middle of a statement, goes back to the pool to be
+/// waited for there, for ever on a line that is silent. This one's connection is closed instead.
+pub(crate) struct PgTx {
+    connection: PoolConnection<Postgres>,
+    ended: bool,
+}
+
+impl PgTx {
+    async fn begin(pool: &PgPool, statement: &'static str) -> Result<Self, sqlx::Error> {
+        let mut tx = Self {
+            connection: pool.acquire().await?,
+            ended: false,
+        };
+        tx.connection.execute(sqlx::raw_sql(statement)).await?;
+        Ok(tx)
+    }
+
+    async fn end(mut self, statement: &'static str) -> Result<(), sqlx::Error> {
+        self.connection.execute(sqlx::raw_sql(statement)).await?;
+        self.ended = true;
+        Ok(())
+    }
+}
+
+impl Drop for PgTx {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.connection.close_on_drop();
+        }
+    }
 }
 
 impl Tx {
     pub(crate) fn conn(&mut self) -> Conn<'_> {
         match self {
             Self::Sqlite(tx) => Conn::Sqlite(tx),
-            Self::Postgres(tx) => Conn::Postgres(tx),
+            Self::Postgres(tx) => Conn::Postgres(&mut tx.connection),
         }
     }
 
     pub(crate) async fn commit(self) -> Result<(), sqlx::Error> {
         match self {
             Self::Sqlite(tx) => tx.commit().await,
-            Self::Postgres(tx) => tx.commit().await,
+            Self::Postgres(tx) => tx.end("COMMIT").await,
         }
     }
 
     pub(crate) async fn rollback(self) -> Result<(), sqlx::Error> {
         match self {
             Self::Sqlite(tx) => tx.rollback().await,
-            Self::Postgres(tx) => tx.rollback().await,
+            Self::Postgres(tx) => tx.end("ROLLBACK").await,
         }
     }
 }

@@ -130,6 +130,8 @@ const LOSE_ANSWER: u8 = 1;
 const LOSE_COMMIT: u8 = 2;
 /// Cuts the line at whatever comes next.
 const CUT: u8 = 3;
+/// Says nothing any more, and does not hang up either.
+const STALL: u8 = 4;
 
 /// A line to the server that can be cut: as much of a failing network or a killed server as its
 /// client can see.
@@ -192,6 +194,7 @@ async fn relay(
                 let commit = bytes.windows(6).any(|window| window == b"COMMIT");
                 match orders.load(Ordering::SeqCst) {
                     CUT => return,
+                    STALL if commit => std::future::pending().await,
                     LOSE_COMMIT if commit => return,
                     LOSE_ANSWER if commit => {
                         to_server.write_all(bytes).await.unwrap();
@@ -304,5 +307,33 @@ fn a_newer_database_is_refused() {
             .unwrap();
         let error = Store::open(&db.url).await.unwrap_err();
         assert!(matches!(error, OpenError::Migrate(_)), "{error:?}");
+    });
+}
+
+/// A line that goes silent, as when a firewall forgets it: 30 s later the batch's fate is asked for
+/// on another one, and the silent one is not waited for again.
+#[test]
+fn a_silent_line_is_given_up() {
+    on_postgres(|db| async move {
+        let (url, orders) = proxy(&db).await;
+        let store = Store::open(&url).await.unwrap();
+        let term = store.leader_take("test", "").await.unwrap();
+        orders.store(STALL, Ordering::SeqCst);
+        let error = store
+            .batch_commit(term.epoch, 1, &batch("a"))
+            .await
+            .unwrap_err();
+        orders.store(PASS, Ordering::SeqCst);
+        assert!(matches!(error, CommitError::Unknown(_)), "{error:?}");
+        // The server ends the transaction that nobody goes on with after 30 s of its own.
+        until("the batch to be settled", || async {
+            store.leader_batch(term.epoch).await.is_ok()
+        })
+        .await;
+        assert_eq!(store.leader_batch(term.epoch).await.unwrap(), Some(0));
+        store
+            .batch_commit(term.epoch, 1, &batch("a"))
+            .await
+            .unwrap();
     });
 }
