@@ -12,6 +12,7 @@ on_both! {
     dags_come_with_their_newest_runs
     requests_show_their_runs_state
     runs_are_counted_by_state
+    a_deleted_plan_takes_its_run_along
 }
 
 fn request(number: u64, run: u64, principal: &str) -> RequestRow {
@@ -245,4 +246,50 @@ async fn runs_are_counted_by_state(db: TestDb) {
         [(RunState::Failed, 1), queued, running, succeeded(3)]
     );
     assert_eq!(since(i64::MAX / 1000).await, [queued, running]);
+}
+
+/// What retention stands on: one row deleted, and nothing of the run is left but what happened.
+async fn a_deleted_plan_takes_its_run_along(db: TestDb) {
+    let (store, mut leader) = db.led().await;
+    let t = tenant();
+    let mut new = reader(1, 1);
+    let order = request(5, 1, "paul");
+    let id = order.request;
+    (new.row.request, new.request) = (Some(id), Some(order));
+    let key = IdempotencyKey {
+        tenant: tenant(),
+        principal: name("paul"),
+        route: "request_create".to_owned(),
+        key: "k".to_owned(),
+    };
+    new.idempotency = Some(Idempotency {
+        key: key.clone(),
+        fingerprint: digest(1),
+    });
+    let again = Change::RunNew(Box::new(new));
+    let changes = vec![
+        again.clone(),
+        new_run(2, "daily", RunState::Running),
+        Change::Task(task_row(instance(1, "a"), TaskState::Running)),
+        attempt(attempt_row(instance(1, "a"), 1, true)),
+    ];
+    let events = vec![event(1, Some(run_id(1)))];
+    leader.commit_batch(Batch { changes, events }).await;
+    db.execute("DELETE FROM run_plan WHERE run = 'run_01920000000070008000000000000001'")
+        .await;
+    assert_eq!(
+        store.run_find(&[run_id(1), run_id(2)]).await.unwrap().len(),
+        1
+    );
+    assert_eq!(store.task_list(&t, run_id(1)).await.unwrap(), []);
+    let attempts = store.attempt_list(&t, run_id(1), None, None, 9).await;
+    assert_eq!(attempts.unwrap().items, []);
+    assert_eq!(store.request_get(&t, id).await.unwrap(), None);
+    assert_eq!(store.idempotency_find(&[key]).await.unwrap(), []);
+    let uses = store.dataset_uses(&t, &name("posts"), None, None, 9).await;
+    assert_eq!(uses.unwrap().items, []);
+    let filter = belljar_store::EventFilter::default();
+    let events = store.event_list(&t, &filter, EventSeq(0), 9).await.unwrap();
+    assert_eq!(events.len(), 1);
+    leader.commit(vec![again]).await;
 }

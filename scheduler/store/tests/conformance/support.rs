@@ -10,7 +10,8 @@ use belljar_ids::*;
 use belljar_store::{Store, StoreUrl, Term};
 use serde_json::json;
 use sqlx::postgres::{PgConnection, PgPool};
-use sqlx::{AssertSqlSafe, Connection as _};
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -36,7 +37,24 @@ impl TestDb {
         (store.clone(), Leader { store, term, seq })
     }
 
-    /// A connection past the store, to look at or break things.
+    /// Carries out a statement past the store.
+    pub async fn execute(&self, sql: &'static str) {
+        match &self.url {
+            StoreUrl::Sqlite(path) => {
+                let options = SqliteConnectOptions::new().filename(path);
+                let mut connection = options.connect().await.unwrap();
+                sqlx::query(sql).execute(&mut connection).await.unwrap();
+            }
+            StoreUrl::Postgres(_) => {
+                sqlx::query(sql)
+                    .execute(&self.postgres().await)
+                    .await
+                    .unwrap();
+            }
+        }
+    }
+
+    /// Connections past the store, to look at or break things.
     pub async fn postgres(&self) -> PgPool {
         match &self.url {
             StoreUrl::Postgres(url) => PgPool::connect(url).await.unwrap(),
