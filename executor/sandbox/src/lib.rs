@@ -12,7 +12,7 @@
 
 mod attempt;
 mod cgroup;
-mod docker;
+pub mod docker;
 mod error;
 mod facts;
 mod finished;
@@ -26,7 +26,7 @@ mod receipt;
 mod record;
 mod refusal;
 mod runtime;
-mod selftest;
+pub mod selftest;
 #[cfg(test)]
 mod testing;
 mod verdict;

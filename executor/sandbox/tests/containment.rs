@@ -652,6 +652,71 @@ async fn what_is_missing_or_changed_is_said_before_anything_runs() {
 }
 
 #[tokio::test]
+async fn a_container_taken_away_is_lost_and_not_a_success() {
+    let mut bench = Bench::new().await;
+    let spec = bench.spec(Tier::TrustedRunc, &["sleep", "60"]);
+    let name = spec.name();
+    bench.runtime.prepare(&spec).await.unwrap();
+    bench.runtime.start(&name).await.unwrap();
+    let removed = std::process::Command::new("docker")
+        .args(["rm", "-f", name.as_str()])
+        .output()
+        .unwrap();
+    assert!(removed.status.success());
+    assert!(matches!(
+        bench.runtime.wait(&name).await,
+        Err(SandboxError::NotFound(_))
+    ));
+    let finished = bench.end(&name, StopReason::Exited).await;
+    assert!(
+        matches!(finished.verdict, Verdict::Lost { .. }),
+        "{:?}",
+        finished.verdict
+    );
+    bench.close().await;
+}
+
+#[tokio::test]
+async fn an_image_travels_as_the_same_bytes_and_can_be_loaded_again() {
+    let mut bench = Bench::new().await;
+    let reference = bench.image.to_string();
+    let scratch = bench.dir.path().to_owned();
+    let export = || bench.runtime.image_export(&reference, &scratch, Vec::new());
+    let (facts, bytes) = export().await.unwrap();
+    assert_eq!(export().await.unwrap().1, bytes);
+    let limits = belljar_sandbox::image::ArchiveLimits::default();
+    let inspected = belljar_sandbox::image::inspect_archive(&bytes[..], &limits).unwrap();
+    assert_eq!((inspected.id, &inspected), (bench.image, &facts));
+    let archive = scratch.join("travel.tar");
+    std::fs::write(&archive, &bytes).unwrap();
+    bench.runtime.image_remove(bench.image).await.unwrap();
+    assert!(!bench.runtime.image_present(bench.image).await.unwrap());
+    let wrong = belljar_sandbox::ImageId(belljar_ids::Digest::from_bytes([3; 32]));
+    let error = bench
+        .runtime
+        .image_load(&archive, wrong, &limits)
+        .await
+        .unwrap_err();
+    assert!(matches!(error, SandboxError::Archive(_)), "{error}");
+    bench
+        .runtime
+        .image_load(&archive, bench.image, &limits)
+        .await
+        .unwrap();
+    let finished = bench.run(Tier::Gvisor, &["ok"]).await;
+    assert_eq!(finished.verdict, Verdict::Succeeded);
+    let error = bench
+        .runtime
+        .image_export("no-such-image", &scratch, Vec::new())
+        .await;
+    assert!(matches!(
+        error,
+        Err(SandboxError::Engine { status: 404, .. })
+    ));
+    bench.close().await;
+}
+
+#[tokio::test]
 async fn the_canary_sees_the_walls_from_inside() {
     let bench = Bench::new().await;
     for tier in TIERS {

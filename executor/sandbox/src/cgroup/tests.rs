@@ -67,3 +67,40 @@ fn a_cgroup_that_is_gone_has_no_processes_and_no_usage() {
         assert!(!cgroup.exists().unwrap());
     }
 }
+
+/// A process of ours in a cgroup of ours, on this machine's version 1.
+#[test]
+fn version_1_counts_limits_freezes_and_kills_for_real() {
+    let root = Path::new("/sys/fs/cgroup");
+    assert!(
+        root.join("freezer/cgroup.procs").exists(),
+        "this test needs cgroup version 1 at /sys/fs/cgroup"
+    );
+    let name = format!("belljar-test-{}", std::process::id());
+    let cgroup = Cgroup::new(CgroupVersion::V1, root, Path::new(&name));
+    cgroup.create(&limits()).expect("needs root");
+    for (file, wanted) in cgroup.limit_files(&limits()) {
+        if file.exists() {
+            assert_eq!(std::fs::read_to_string(&file).unwrap().trim(), wanted);
+        }
+    }
+    let shell = "echo $$ > $0/freezer/$1/leaf/cgroup.procs; echo $$ > $0/pids/$1/cgroup.procs; \
+        sleep 1000 & sleep 1000";
+    std::fs::create_dir(root.join("freezer").join(&name).join("leaf")).unwrap();
+    let mut child = std::process::Command::new("sh")
+        .args(["-c", shell, root.to_str().unwrap(), &name])
+        .spawn()
+        .unwrap();
+    let until = Instant::now() + Duration::from_secs(10);
+    while cgroup.processes().unwrap().len() < 3 {
+        assert!(Instant::now() < until, "{:?}", cgroup.processes());
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    assert!(cgroup.usage().pids_peak >= 3);
+    cgroup.kill(&identity("x", 1).name()).unwrap();
+    assert!(cgroup.processes().unwrap().is_empty());
+    assert!(!child.wait().unwrap().success());
+    assert!(cgroup.exists().unwrap());
+    cgroup.remove().unwrap();
+    assert!(!cgroup.exists().unwrap());
+}

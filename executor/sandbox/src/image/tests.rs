@@ -168,3 +168,18 @@ fn limits_hold() {
     }
     small(|limits| limits.json_bytes = 10);
 }
+
+proptest::proptest! {
+    /// Whatever is changed in an archive, it is refused or holds the same image: never a panic,
+    /// never another image.
+    #[test]
+    fn changed_bytes_never_make_another_image(at in 0_usize..12_000, byte: u8, cut in 0_usize..20_000) {
+        let (mut bytes, facts) = archive(&[b"one".to_vec(), vec![9; 3000]]);
+        let at = at % bytes.len();
+        bytes[at] = byte;
+        bytes.truncate(cut.max(at + 1));
+        if let Ok(found) = inspect(&bytes) {
+            proptest::prop_assert_eq!(found, facts);
+        }
+    }
+}

@@ -72,6 +72,11 @@ impl Bench {
 
     /// With an image whose configuration also has these fields.
     pub async fn with_image(config: Value) -> Self {
+        Self::at(Path::new("/var/run/docker.sock"), config).await
+    }
+
+    /// On the engine at this socket.
+    pub async fn at(socket: &Path, config: Value) -> Self {
         let dir = tempfile::Builder::new()
             .prefix("belljar-sandbox-")
             .tempdir()
@@ -82,6 +87,7 @@ impl Bench {
         std::fs::create_dir(&inputs).unwrap();
         std::fs::write(inputs.join("data"), "private").unwrap();
         let mut docker = DockerConfig::new(executor, dir.path().join("state"), vec![inputs]);
+        docker.socket = socket.to_owned();
         docker.policy.allow_weaker_sandbox = true;
         let runtime = DockerRuntime::connect(docker.clone()).await.expect(
             "these tests need root, a running Docker engine at /var/run/docker.sock and its \
