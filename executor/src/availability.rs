@@ -72,6 +72,7 @@ impl Availability {
             return;
         }
         match &after {
+            Some(reason) if self.lock().stopping => tracing::info!(reason, "taking no work"),
             Some(reason) => tracing::warn!(reason, "taking no work"),
             None => tracing::info!("taking work"),
         }

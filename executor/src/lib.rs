@@ -58,6 +58,8 @@ use tokio::sync::{RwLock, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+/// How long the first registration waits for what the engine says of itself.
+const FIRST_LOOK: Duration = Duration::from_secs(3);
 /// How long a plain stop waits for what is nearly done: leases to be given back, reports.
 const STOP_GRACE: Duration = Duration::from_secs(5);
 
@@ -76,7 +78,8 @@ pub async fn run(config: ExecutorConfig, shutdown: CancellationToken) -> Result<
     let (node, mut reports, ledger) = open(config)?;
     tracing::info!(executor = %node.home.id(), name = node.config.name, owed = ledger.len(), "starting");
     let leftovers = recover::leftovers(&node, &ledger);
-    engine::connect(&node).await;
+    // An engine that hangs must not keep the scheduler from hearing of us.
+    let _ = tokio::time::timeout(FIRST_LOOK, engine::connect(&node)).await;
     let registered = shutdown.run_until_cancelled(node.register(node.session.epoch()));
     match registered.await {
         // Stopped before anything began.
@@ -87,8 +90,10 @@ pub async fn run(config: ExecutorConfig, shutdown: CancellationToken) -> Result<
     let leftovers = recover::report_fixed(&node, leftovers);
     let result = work(&node, &mut reports, leftovers, &shutdown).await;
     node.exit.cancel();
-    node.tasks.close();
-    node.tasks.wait().await;
+    for tasks in [&node.tasks, &node.cleaning] {
+        tasks.close();
+        tasks.wait().await;
+    }
     let flushed = node.journal.flush().await;
     match result {
         Err(ClientError::Fenced) => Err(ExecutorError::Fenced),
@@ -125,6 +130,7 @@ fn open(config: ExecutorConfig) -> Result<Opened, ExecutorError> {
         preparing: RwLock::new(()),
         reports,
         tasks: TaskTracker::new(),
+        cleaning: TaskTracker::new(),
         exit: CancellationToken::new(),
         home,
         config,
@@ -163,9 +169,7 @@ async fn stop(node: &Arc<Node>, shutdown: &CancellationToken) {
         while !node.registry.is_empty() {
             node.registry.left().await;
         }
-        node.tasks.close();
-        node.tasks.wait().await;
-        return;
+        return clean(node).await;
     }
     node.registry.stop_all(Stop::Release);
     let settled = async {
@@ -175,5 +179,17 @@ async fn stop(node: &Arc<Node>, shutdown: &CancellationToken) {
     };
     if tokio::time::timeout(STOP_GRACE, settled).await.is_err() {
         tracing::info!("stopping with reports unanswered; the next start sends them");
+    }
+    clean(node).await;
+}
+
+/// Waits for what is being cleaned up.
+async fn clean(node: &Node) {
+    node.cleaning.close();
+    if tokio::time::timeout(STOP_GRACE, node.cleaning.wait())
+        .await
+        .is_err()
+    {
+        tracing::warn!("not everything could be cleaned up; the next start does it");
     }
 }

@@ -239,7 +239,14 @@ impl Spool {
         if piece.is_empty() {
             return Ok(false);
         }
-        *sent = client.log_put(Under(lease), stream, *sent, piece).await?;
+        let stored = client.log_put(Under(lease), stream, *sent, piece).await?;
+        if stored == *sent {
+            return Err(ClientError::Protocol {
+                scheduler: "the scheduler".to_owned(),
+                detail: format!("a log does not grow beyond {stored} bytes"),
+            });
+        }
+        *sent = stored;
         Ok(true)
     }
 

@@ -48,6 +48,8 @@ pub struct Node {
     pub reports: mpsc::UnboundedSender<Queued>,
     /// The tasks of the attempts.
     pub tasks: TaskTracker,
+    /// What cleans up after attempts that were reported.
+    pub cleaning: TaskTracker,
     /// Ends every task where it stands.
     pub exit: CancellationToken,
 }
@@ -62,12 +64,18 @@ impl Node {
         }
     }
 
-    /// Runs something beside the rest until it is done or the executor exits.
-    pub fn spawn(self: &Arc<Self>, work: impl Future<Output = ()> + Send + 'static) {
-        let exit = self.exit.clone();
-        self.tasks.spawn(async move {
-            // Cut off at exit: the journal knows how far it came.
-            exit.run_until_cancelled(work).await;
-        });
+    /// Runs an attempt beside the rest until it is done or the executor exits.
+    pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(until_exit(self.exit.clone(), work));
     }
+
+    /// Cleans something up beside the rest. A plain stop waits for it.
+    pub fn spawn_cleaning(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.cleaning.spawn(until_exit(self.exit.clone(), work));
+    }
+}
+
+/// Cut off at exit: the journal and the sweep know what is left to be done.
+async fn until_exit(exit: CancellationToken, work: impl Future<Output = ()>) {
+    exit.run_until_cancelled(work).await;
 }

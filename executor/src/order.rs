@@ -83,7 +83,7 @@ pub fn attempt_spec(
         image: ImageId(work.image.config),
         argv: manifest.command,
         env: BTreeMap::new(),
-        inputs: mounts(work, &inputs)?,
+        inputs: mounts(work, inputs),
         params: work.params.clone(),
         limits: Limits {
             cpu_millis: resources.cpu_millis,
@@ -105,19 +105,14 @@ pub fn attempt_spec(
     })
 }
 
-fn mounts(
-    work: &WorkOrder,
-    inputs: &BTreeMap<InputName, PathBuf>,
-) -> Result<Vec<InputMount>, OrderError> {
+fn mounts(work: &WorkOrder, inputs: &BTreeMap<InputName, PathBuf>) -> Vec<InputMount> {
     inputs
         .iter()
-        .map(|(name, path)| {
-            Ok(InputMount {
-                name: name.clone(),
-                source: InputSource::HostPath(path.clone()),
-                kind: InputKind::File,
-                digest: work.inputs.get(name).map(input_digest),
-            })
+        .map(|(name, path)| InputMount {
+            name: name.clone(),
+            source: InputSource::HostPath(path.clone()),
+            kind: InputKind::File,
+            digest: work.inputs.get(name).map(input_digest),
         })
         .collect()
 }

@@ -19,13 +19,15 @@ use belljar_ids::{ClaimId, Epoch};
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 /// How often a full disk is looked at again.
 const DISK_LOOK: Duration = Duration::from_secs(1);
 /// How long to wait after a refusal that trying again will hardly change.
 const REFUSED_PAUSE: Duration = Duration::from_secs(5);
+/// A claim that nothing took the place of is not answered empty sooner than this.
+const HASTY: Duration = Duration::from_millis(100);
 /// The longest a claim may be held, by the protocol.
 const MAX_WAIT: Duration = Duration::from_secs(60);
 
@@ -44,17 +46,28 @@ pub async fn run(node: &Arc<Node>, stop: &CancellationToken) -> Result<(), Clien
             asked = Some(free);
             count += 1;
             let number = count;
-            calls.push(async move { (number, call(node, free).await) });
+            calls.push(async move {
+                let begun = Instant::now();
+                (number, begun, call(node, free).await)
+            });
         }
         let disk = node.availability.waits_for_disk();
         tokio::select! {
             () = stop.cancelled() => return Ok(()),
-            Some((number, answer)) = calls.next() => {
-                if number == count {
+            Some((number, begun, answer)) = calls.next() => {
+                let newest = number == count;
+                if newest {
                     asked = None;
                 }
                 match answer {
-                    Ok(claimed) => take(node, claimed),
+                    Ok(claimed) => {
+                        let idle = claimed.leases.is_empty() && claimed.cancel.is_empty();
+                        take(node, claimed);
+                        if newest && idle && begun.elapsed() < HASTY {
+                            // A scheduler that does not park calls must not be flooded.
+                            tokio::time::sleep(HASTY).await;
+                        }
+                    }
                     Err(ClientError::Fenced) => return Err(ClientError::Fenced),
                     Err(error) => {
                         tracing::warn!(%error, "the scheduler refused a claim");

@@ -3,6 +3,12 @@
 //! This program starts itself again as the executor, so that there is a process to kill. The engine
 //! and gVisor are real; the scheduler is the stand-in of `support`.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking"
+)]
+
 mod support;
 
 use belljar_api::executor::{Phase, Stream};

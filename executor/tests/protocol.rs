@@ -1,6 +1,12 @@
 //! Lost answers, refusals, cancellations and outages, with real containers and the stand-in
 //! scheduler.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking"
+)]
+
 mod support;
 
 use belljar_api::executor::{Phase, Stream};
@@ -54,7 +60,11 @@ impl Bench {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_attempt_succeeds_and_its_log_is_there_while_it_runs() {
-    let bench = Bench::new().await;
+    // The first address answers to nobody.
+    let dead = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", dead.local_addr().unwrap());
+    drop(dead);
+    let bench = Bench::with(|config| config.schedulers.insert(0, address)).await;
     let key = bench.standin.offer("ok", 1, &["lines", "150"]);
     bench.standin.running(&key).await;
     let running = Instant::now();
@@ -210,7 +220,8 @@ async fn time_is_up_and_broken_orders_are_told() {
     let mut wrong = support::lease("wrong-input", 1, &["ok"]);
     for input in wrong.work.inputs.values_mut() {
         if let belljar_api::executor::WorkInput::Blob(blob) = input {
-            blob.size += 1;
+            // What comes from the address is something else.
+            blob.digest = support::image::sha256(b"not what is sent");
         }
     }
     let mut greedy = support::lease("greedy", 1, &["ok"]);
@@ -314,4 +325,29 @@ async fn without_an_engine_it_registers_and_says_what_is_missing() {
     assert!(bench.standin.world().live.is_empty());
     bench.stop.cancel();
     bench.executor.await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn draining_waits_for_what_runs_and_takes_nothing_new() {
+    let bench = Bench::with(|config| config.drain = true).await;
+    let key = bench.standin.offer("drained", 1, &["lines", "100"]);
+    bench.standin.running(&key).await;
+    bench.stop.cancel();
+    bench
+        .standin
+        .until("a heartbeat that says so", |world| {
+            let reason = world.heartbeats.last()?.unavailable.clone()?;
+            reason.contains("stopping").then_some(())
+        })
+        .await;
+    bench.standin.offer("late", 1, &["ok"]);
+    bench.executor.await.unwrap().unwrap();
+    let world = bench.standin.world();
+    assert_eq!(world.accepted[&key].outcome.cause, None);
+    assert_eq!((world.accepted.len(), world.ready.len()), (1, 1));
+    let executor = world.executor.unwrap();
+    assert_eq!(
+        traces::all(executor, bench.data.path()),
+        Vec::<String>::new()
+    );
 }

@@ -69,7 +69,7 @@ impl Attempt {
         let (node, name) = (Arc::clone(&self.node), self.name.clone());
         drop(self);
         let work = discard(Arc::clone(&node), name);
-        node.spawn(work);
+        node.spawn_cleaning(work);
     }
 }
 

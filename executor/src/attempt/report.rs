@@ -92,9 +92,11 @@ impl Attempt {
                 Err(error @ ClientError::Local { .. }) => {
                     return Err(Upstream::Damaged(format!("an output was lost: {error}")));
                 }
-                Err(ClientError::Refused { status, detail, .. })
-                    if matches!(status, 400 | 413 | 422) =>
-                {
+                Err(ClientError::Refused {
+                    status: 400 | 413 | 422,
+                    detail,
+                    ..
+                }) => {
                     return Err(Upstream::Damaged(format!(
                         "the scheduler does not take an output: {detail}"
                     )));

@@ -74,7 +74,8 @@ impl Attempt {
         };
         // The program's own running time, an earlier incarnation's share included.
         let ran = BootTime::now().since(start.boot_time);
-        self.timings.insert("run", ran);
+        let starting = self.timings.get("start").copied().unwrap_or_default();
+        self.timings.insert("run", ran.saturating_sub(starting));
         match end {
             Ok(reason) => self.finish(start, reason, killed, follower).await,
             Err(Lost::Gone) => Ended::Gone,

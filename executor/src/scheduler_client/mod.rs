@@ -192,16 +192,17 @@ impl SchedulerClient {
         call.retry(
             ExponentialBuilder::default()
                 .with_min_delay(Duration::from_millis(50))
-                .with_max_delay(Duration::from_secs(2))
+                // Doubled at most by the jitter: a scheduler that is back is found within a second.
+                .with_max_delay(Duration::from_millis(500))
                 .with_jitter()
                 .without_max_times(),
         )
         .when(ClientError::is_transient)
         .adjust(|error, delay| {
-            error
+            let asked = error
                 .retry_after()
-                .map(|asked| asked.min(MAX_WAIT))
-                .or(delay)
+                .map(|asked| asked.clamp(MIN_WAIT, MAX_WAIT));
+            asked.or(delay)
         })
         .await
     }
@@ -234,6 +235,8 @@ impl SchedulerClient {
     }
 }
 
+/// The shortest wait that a scheduler's Retry-After can bring about.
+const MIN_WAIT: Duration = Duration::from_millis(100);
 /// The longest wait that a scheduler's Retry-After can bring about.
 const MAX_WAIT: Duration = Duration::from_secs(5);
 
