@@ -18,13 +18,25 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsE
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Makes and mounts the filesystem of a plan. What a call before left is taken down first, so that
+/// Makes the empty folder for the mount. What a call before left is taken down first, so that
 /// nothing of another attempt can be in it.
+///
+/// # Errors
+/// The host's.
+pub(crate) fn clear(plan: &OutPlan) -> Result<()> {
+    destroy(&plan.mount, &plan.image)?;
+    DirBuilder::new()
+        .mode(0o700)
+        .recursive(true)
+        .create(&plan.mount)
+        .map_err(SandboxError::host("create", &plan.mount))
+}
+
+/// Makes and mounts the filesystem of a plan at the folder that [`clear`] made.
 ///
 /// # Errors
 /// `DiskFull` where less than `reserve_bytes` would stay free, and the host's.
 pub(crate) fn create(plan: &OutPlan, mkfs: &Path, reserve_bytes: u64) -> Result<()> {
-    destroy(&plan.mount, &plan.image)?;
     check_space(plan, reserve_bytes)?;
     reserve(plan)?;
     let made = format(plan, mkfs).and_then(|()| mount_image(plan));
@@ -70,11 +82,7 @@ fn reserve(plan: &OutPlan) -> Result<()> {
         }
         Err(error) => return Err(SandboxError::host("reserve", image)(error.into())),
     }
-    DirBuilder::new()
-        .mode(0o700)
-        .recursive(true)
-        .create(&plan.mount)
-        .map_err(SandboxError::host("create", &plan.mount))
+    Ok(())
 }
 
 fn format(plan: &OutPlan, mkfs: &Path) -> Result<()> {
@@ -245,6 +253,7 @@ mod tests {
     fn is_limited_owned_by_the_slot_sealed_and_leaves_nothing() {
         let dir = tempfile::tempdir().unwrap();
         let plan = plan(dir.path());
+        clear(&plan).unwrap();
         create(&plan, Path::new("/usr/sbin/mkfs.ext4"), 0).expect("needs root and loop devices");
         let root = plan.mount.metadata().unwrap();
         assert_eq!(

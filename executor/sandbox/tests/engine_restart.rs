@@ -1,6 +1,8 @@
 //! An engine that stops in the middle of an attempt: on a second one of its own, with its own
 //! folders and socket.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)] // Clippy knows helpers of tests not to be tests.
+
 mod harness;
 
 use belljar_sandbox::{Runtime as _, SandboxError, Stage, StopReason, Tier, Verdict};

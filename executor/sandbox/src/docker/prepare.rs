@@ -74,13 +74,11 @@ impl Inner {
         let facts = self.facts();
         let plan = ContainerPlan::build(&self.policy, &facts, &image, spec)?;
         let cgroup = self.cgroup(&plan);
-        let reserve = self.policy.disk_reserve_bytes;
         let (host, order, whole) = (facts.clone(), spec.clone(), plan.clone());
         let inputs = blocking(move || {
             let inputs = check_inputs(&order, &host)?;
             Record::create_dir(&host.state_dir, &whole.name)?;
-            let mkfs = host.mkfs.clone().unwrap_or_default();
-            volume::create(&whole.mounts.out, &mkfs, reserve)?;
+            volume::clear(&whole.mounts.out)?;
             write_params(&order, &host)?;
             cgroup.create(&whole.limits)?;
             Ok(inputs)
@@ -98,7 +96,17 @@ impl Inner {
             stopped: None,
         };
         record.save(&self.state_dir)?;
-        record.container = self.create_container(name, &record.plan, &facts).await?;
+        let out = record.plan.mounts.out.clone();
+        let mkfs = facts.mkfs.clone().unwrap_or_default();
+        let reserve = self.policy.disk_reserve_bytes;
+        // The engine only needs the folder to be there until the container starts, so the
+        // filesystem is made meanwhile.
+        let (volume, container) = tokio::join!(
+            blocking(move || volume::create(&out, &mkfs, reserve)),
+            self.create_container(name, &record.plan, &facts),
+        );
+        volume?;
+        record.container = container?;
         self.check_created(&mut record, &facts).await?;
         record.save(&self.state_dir)
     }
