@@ -1,5 +1,6 @@
 //! The whole command line: the roles here, the client commands from the SDK crate.
 
+use belljar_sdk_cli::args::ExecutorCommand;
 use belljar_sdk_cli::{ClientArgs, ClientCommand};
 use clap::{Args, Parser, Subcommand};
 use std::net::SocketAddr;
@@ -15,7 +16,12 @@ use std::path::PathBuf;
 ///   belljar dag apply dag.yaml       # and a workflow of analyses
 ///   belljar dag run mine --wait
 #[derive(Debug, Parser)]
-#[command(name = "belljar", version, verbatim_doc_comment, propagate_version = true)]
+#[command(
+    name = "belljar",
+    version,
+    verbatim_doc_comment,
+    propagate_version = true
+)]
 pub struct Cli {
     #[command(flatten)]
     pub client: ClientArgs,
@@ -35,8 +41,11 @@ pub enum Command {
     Standalone(StandaloneArgs),
     /// Run the scheduler alone: decisions, database, API and web page.
     Scheduler(SchedulerArgs),
-    /// Run an executor alone: pulls tasks from a scheduler and runs them in sandboxes. Needs root.
-    Executor(ExecutorArgs),
+    /// Run an executor alone, or list the executors of a server.
+    ///
+    /// Without a command it pulls tasks from a scheduler and runs them in sandboxes, which needs root.
+    #[command(args_conflicts_with_subcommands = true)]
+    Executor(Box<ExecutorRole>),
     /// Check this machine for what Belljar needs, and explain each finding.
     Doctor(DoctorArgs),
     #[command(flatten)]
@@ -75,7 +84,11 @@ pub struct SchedulerArgs {
     pub store: Option<String>,
 
     /// Where blobs and logs are kept.
-    #[arg(long, env = "BELLJAR_DATA_DIR", default_value = "/var/lib/belljar/server")]
+    #[arg(
+        long,
+        env = "BELLJAR_DATA_DIR",
+        default_value = "/var/lib/belljar/server"
+    )]
     pub data_dir: PathBuf,
 
     /// Address and port of the API and the web page.
@@ -115,11 +128,26 @@ pub struct ServerArgs {
     pub lease_grace_secs: u64,
 }
 
+/// `belljar executor` with its commands.
+#[derive(Debug, Args)]
+pub struct ExecutorRole {
+    #[command(flatten)]
+    pub role: ExecutorArgs,
+
+    #[command(subcommand)]
+    pub command: Option<ExecutorCommand>,
+}
+
 /// Settings of `belljar executor`.
 #[derive(Debug, Args)]
 pub struct ExecutorArgs {
     /// A scheduler's address. May be given several times; the one that leads is used.
-    #[arg(long, env = "BELLJAR_SCHEDULERS", value_delimiter = ',', default_value = "http://127.0.0.1:8686")]
+    #[arg(
+        long,
+        env = "BELLJAR_SCHEDULERS",
+        value_delimiter = ',',
+        default_value = "http://127.0.0.1:8686"
+    )]
     pub scheduler: Vec<String>,
 
     /// A file with the secret to sign in with.
@@ -127,7 +155,11 @@ pub struct ExecutorArgs {
     pub credential_file: Option<PathBuf>,
 
     /// Where the journal and what is on its way are kept. One executor at a time can use it.
-    #[arg(long, env = "BELLJAR_DATA_DIR", default_value = "/var/lib/belljar/executor")]
+    #[arg(
+        long,
+        env = "BELLJAR_DATA_DIR",
+        default_value = "/var/lib/belljar/executor"
+    )]
     pub data_dir: PathBuf,
 
     #[command(flatten)]
@@ -151,11 +183,20 @@ pub struct NodeArgs {
     pub slots: Option<u32>,
 
     /// The container engine's socket.
-    #[arg(long, env = "BELLJAR_DOCKER_SOCKET", default_value = "/var/run/docker.sock")]
+    #[arg(
+        long,
+        env = "BELLJAR_DOCKER_SOCKET",
+        default_value = "/var/run/docker.sock"
+    )]
     pub docker_socket: PathBuf,
 
     /// Take no work while less than this is free in the data directory, MiB.
-    #[arg(long, env = "BELLJAR_DISK_RESERVE_MIB", default_value_t = 1024, hide_short_help = true)]
+    #[arg(
+        long,
+        env = "BELLJAR_DISK_RESERVE_MIB",
+        default_value_t = 1024,
+        hide_short_help = true
+    )]
     pub disk_reserve_mib: u64,
 }
 
@@ -163,7 +204,11 @@ pub struct NodeArgs {
 #[derive(Debug, Args)]
 pub struct DoctorArgs {
     /// The container engine's socket.
-    #[arg(long, env = "BELLJAR_DOCKER_SOCKET", default_value = "/var/run/docker.sock")]
+    #[arg(
+        long,
+        env = "BELLJAR_DOCKER_SOCKET",
+        default_value = "/var/run/docker.sock"
+    )]
     pub docker_socket: PathBuf,
 
     /// Where executors keep their data.

@@ -15,7 +15,9 @@ pub fn run(args: &DoctorArgs, client: &ClientArgs) -> u8 {
         Ok(runtime) => runtime.block_on(look(args)),
         Err(error) => vec![fatal("process", format!("{error:#}"), "")],
     };
-    let fatal = findings.iter().any(|finding| finding.severity == Severity::Fatal);
+    let fatal = findings
+        .iter()
+        .any(|finding| finding.severity == Severity::Fatal);
     let printed = match client.output {
         Format::Json => json(&findings),
         Format::Table => table(&findings),
@@ -28,7 +30,12 @@ pub fn run(args: &DoctorArgs, client: &ClientArgs) -> u8 {
 }
 
 fn finding(check: &str, severity: Severity, found: String, advice: &str) -> Finding {
-    Finding { check: check.to_owned(), severity, found, advice: advice.to_owned() }
+    Finding {
+        check: check.to_owned(),
+        severity,
+        found,
+        advice: advice.to_owned(),
+    }
 }
 
 fn fatal(check: &str, found: String, advice: &str) -> Finding {
@@ -45,7 +52,11 @@ async fn look(args: &DoctorArgs) -> Vec<Finding> {
     }
     let executor = ExecutorId::from_uuid(Uuid::now_v7());
     let Ok(scratch) = tempfile::tempdir() else {
-        return vec![fatal("disk", "no temporary folder can be made".to_owned(), "free some space")];
+        return vec![fatal(
+            "disk",
+            "no temporary folder can be made".to_owned(),
+            "free some space",
+        )];
     };
     let mut config = DockerConfig::new(executor, scratch.path().join("state"), Vec::new());
     config.socket.clone_from(&args.docker_socket);
@@ -61,7 +72,10 @@ async fn look(args: &DoctorArgs) -> Vec<Finding> {
     };
     let mut findings = host_findings(&runtime.facts(), runtime.policy());
     findings.push(space(&args.data_dir));
-    if !findings.iter().any(|finding| finding.severity == Severity::Fatal) {
+    if !findings
+        .iter()
+        .any(|finding| finding.severity == Severity::Fatal)
+    {
         match runtime.self_test(executor, Tier::Gvisor).await {
             Ok(seen) => findings.extend(seen),
             Err(error) => findings.push(fatal(
@@ -76,12 +90,18 @@ async fn look(args: &DoctorArgs) -> Vec<Finding> {
 
 /// Room for data: warned of below 5 GiB, where a few images and inputs fill it up.
 fn space(data_dir: &Path) -> Finding {
-    let there = data_dir.ancestors().find(|path| path.exists()).unwrap_or(Path::new("/"));
+    let there = data_dir
+        .ancestors()
+        .find(|path| path.exists())
+        .unwrap_or(Path::new("/"));
     let free = rustix::fs::statvfs(there).map(|stat| stat.f_bavail.saturating_mul(stat.f_frsize));
     match free {
-        Ok(free) if free >= 5 << 30 => {
-            finding("space", Severity::Good, format!("{} GiB free in {}", free >> 30, there.display()), "")
-        }
+        Ok(free) if free >= 5 << 30 => finding(
+            "space",
+            Severity::Good,
+            format!("{} GiB free in {}", free >> 30, there.display()),
+            "",
+        ),
         Ok(free) => finding(
             "space",
             Severity::Warning,
@@ -100,7 +120,11 @@ fn json(findings: &[Finding]) -> std::io::Result<()> {
 
 fn table(findings: &[Finding]) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
-    let width = findings.iter().map(|finding| finding.check.len()).max().unwrap_or(0);
+    let width = findings
+        .iter()
+        .map(|finding| finding.check.len())
+        .max()
+        .unwrap_or(0);
     for finding in findings {
         let mark = match finding.severity {
             Severity::Good => "ok     ",

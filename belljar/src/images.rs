@@ -6,12 +6,14 @@
 use anyhow::Context as _;
 use belljar_ids::{Digest, Epoch, ExecutorId, Fence, MapIndex, RunId};
 use belljar_manifest::{InputKind as ManifestKind, Manifest};
-use belljar_sandbox::{DockerConfig, DockerRuntime};
 use belljar_sandbox::{
     AttemptSpec, Collect, Declared, Ended, Finished, Identity, ImageFacts, InputKind, InputMount,
     InputSource, Limits, LogEvent, LogOffsets, LogStream, Runtime as _, StopReason, Tier, Verdict,
 };
-use belljar_sdk_cli::{BuiltImage, ExitCode, ImagePort, PortError, TestArtifact, TestOrder, TestReport};
+use belljar_sandbox::{DockerConfig, DockerRuntime};
+use belljar_sdk_cli::{
+    BuiltImage, ExitCode, ImagePort, PortError, TestArtifact, TestOrder, TestReport,
+};
 use futures::StreamExt as _;
 use futures::future::BoxFuture;
 use std::fs;
@@ -38,7 +40,11 @@ impl ImagePort for LocalImages {
         manifest: &'a Manifest,
         say: Say<'a>,
     ) -> BoxFuture<'a, Result<BuiltImage, PortError>> {
-        Box::pin(async move { build_and_export(folder, manifest, say).await.map_err(port_error) })
+        Box::pin(async move {
+            build_and_export(folder, manifest, say)
+                .await
+                .map_err(port_error)
+        })
     }
 
     fn test<'a>(
@@ -60,7 +66,11 @@ struct Told {
 
 impl Told {
     fn new(code: ExitCode, message: impl Into<String>, help: &str) -> Self {
-        Self { code, message: message.into(), help: Some(help.to_owned()) }
+        Self {
+            code,
+            message: message.into(),
+            help: Some(help.to_owned()),
+        }
     }
 }
 
@@ -74,7 +84,15 @@ impl std::error::Error for Told {}
 
 fn port_error(error: anyhow::Error) -> PortError {
     match error.downcast::<Told>() {
-        Ok(Told { code, message, help }) => PortError { code, message, help },
+        Ok(Told {
+            code,
+            message,
+            help,
+        }) => PortError {
+            code,
+            message,
+            help,
+        },
         Err(error) => PortError {
             code: ExitCode::Internal,
             message: format!("{error:#}"),
@@ -101,7 +119,11 @@ async fn connect(scratch: &Path, inputs: &Path) -> anyhow::Result<DockerRuntime>
 }
 
 /// The image's reference: a folder is built first.
-async fn image_reference(folder: &Path, manifest: &Manifest, say: Say<'_>) -> anyhow::Result<String> {
+async fn image_reference(
+    folder: &Path,
+    manifest: &Manifest,
+    say: Say<'_>,
+) -> anyhow::Result<String> {
     let context = folder.join(&manifest.image);
     if !context.is_dir() {
         return Ok(manifest.image.clone());
@@ -152,17 +174,27 @@ async fn build(context: &Path, say: Say<'_>) -> anyhow::Result<String> {
         kept
     });
     let mut lines = BufReader::new(child.stdout.take().context("no standard output")?).lines();
-    while let Some(line) = lines.next_line().await.context("failed to read from docker build")? {
+    while let Some(line) = lines
+        .next_line()
+        .await
+        .context("failed to read from docker build")?
+    {
         if line.starts_with("Step ") {
             say(&line.escape_debug().to_string());
         }
     }
-    let status = child.wait().await.context("failed to wait for docker build")?;
+    let status = child
+        .wait()
+        .await
+        .context("failed to wait for docker build")?;
     let errors: Vec<String> = errors.await.unwrap_or_default();
     if !status.success() {
         return Err(Told::new(
             ExitCode::RunFailed,
-            format!("the image could not be built ({status}):\n{}", errors.join("\n")),
+            format!(
+                "the image could not be built ({status}):\n{}",
+                errors.join("\n")
+            ),
             "nothing can be installed from a network while it is built: bring everything along in \
              the folder, or build on a base image that has it",
         )
@@ -197,9 +229,17 @@ async fn build_and_export(
         .context("failed to make a temporary file")?
         .into_parts();
     // By id: a tag may have moved since it was looked at.
-    let (facts, _) = runtime.image_export(&id.to_string(), scratch.path(), file).await?;
-    let manifest_digest = facts.manifest_digest.context("the archive has no manifest")?;
-    Ok(BuiltImage { manifest_digest, config_digest: facts.id.0, archive })
+    let (facts, _) = runtime
+        .image_export(&id.to_string(), scratch.path(), file)
+        .await?;
+    let manifest_digest = facts
+        .manifest_digest
+        .context("the archive has no manifest")?;
+    Ok(BuiltImage {
+        manifest_digest,
+        config_digest: facts.id.0,
+        archive,
+    })
 }
 
 /// One attempt on this machine. Everything of it is gone afterwards, also when it is given up.
@@ -223,7 +263,11 @@ async fn test(order: &TestOrder, say: Say<'_>) -> anyhow::Result<TestReport> {
     let reference = image_reference(&order.folder, &order.manifest, say).await?;
     let image = facts(&runtime, &reference).await?;
     let spec = spec(order, &image, tier, &inputs)?;
-    let cleaning = Cleaning { runtime: runtime.clone(), armed: true, spec: &spec };
+    let cleaning = Cleaning {
+        runtime: runtime.clone(),
+        armed: true,
+        spec: &spec,
+    };
     say("running");
     let run = attempt(&runtime, order, &spec, scratch.path()).await;
     cleaning.done().await;
@@ -231,7 +275,15 @@ async fn test(order: &TestOrder, say: Say<'_>) -> anyhow::Result<TestReport> {
         Ok(run) => run,
         Err(error) => return refused(error, &runtime, tier),
     };
-    report(order, &runtime, tier, finished, (stdout, stderr), wall, &scratch.path().join("staging"))
+    report(
+        order,
+        &runtime,
+        tier,
+        finished,
+        (stdout, stderr),
+        wall,
+        &scratch.path().join("staging"),
+    )
 }
 
 /// Which sandbox: production's, or a weaker one where that was asked for.
@@ -262,12 +314,19 @@ fn spec(
         let target = folder.join(name.as_str());
         copy_read_only(source, &target)
             .with_context(|| format!("failed to copy the input {}", source.display()))?;
-        let declared = manifest.inputs.iter().find(|(n, _)| n.as_str() == name.as_str());
+        let declared = manifest
+            .inputs
+            .iter()
+            .find(|(n, _)| n.as_str() == name.as_str());
         let folder = declared.is_some_and(|(_, spec)| spec.kind == ManifestKind::Folder);
         inputs.push(InputMount {
             name: name.clone(),
             source: InputSource::HostPath(target),
-            kind: if folder { InputKind::Folder } else { InputKind::File },
+            kind: if folder {
+                InputKind::Folder
+            } else {
+                InputKind::File
+            },
             digest: None,
         });
     }
@@ -347,7 +406,9 @@ impl Drop for Cleaning<'_> {
         if self.armed {
             let (runtime, spec) = (self.runtime.clone(), self.spec.clone());
             let cleaning = std::thread::spawn(move || {
-                let own = tokio::runtime::Builder::new_current_thread().enable_all().build();
+                let own = tokio::runtime::Builder::new_current_thread()
+                    .enable_all()
+                    .build();
                 if let Ok(own) = own {
                     own.block_on(clean(&runtime, &spec));
                 }
@@ -378,7 +439,10 @@ async fn attempt(
         Ended::TimedOut => StopReason::TimedOut,
     };
     let wall = begun.elapsed();
-    let collect = Collect { staging, declared: Declared::of(&order.manifest)? };
+    let collect = Collect {
+        staging,
+        declared: Declared::of(&order.manifest)?,
+    };
     let finished = runtime.finish(&name, reason, &collect).await?;
     let (stdout, stderr) = logs.await.unwrap_or_default();
     Ok((finished, stdout, stderr, wall))
@@ -448,7 +512,10 @@ fn report(
         }
         Verdict::TimedOut => (
             Some("attempt_timeout".to_owned()),
-            Some(format!("it ran longer than its `timeout` of {:?}", order.manifest.resources.timeout.to_duration())),
+            Some(format!(
+                "it ran longer than its `timeout` of {:?}",
+                order.manifest.resources.timeout.to_duration()
+            )),
         ),
         Verdict::Cancelled => (Some("cancelled".to_owned()), None),
         Verdict::Lost { detail } => (Some("executor_error".to_owned()), Some(detail.clone())),
@@ -457,7 +524,10 @@ fn report(
         refusals: message.iter().cloned().collect(),
         cause,
         message,
-        exit_code: finished.exit.as_ref().and_then(|exit| i32::try_from(exit.code).ok()),
+        exit_code: finished
+            .exit
+            .as_ref()
+            .and_then(|exit| i32::try_from(exit.code).ok()),
         sandbox: sandbox_name(runtime, tier),
         production_sandbox: tier == Tier::Gvisor,
         peak_memory_bytes: Some(finished.usage.memory_peak_bytes),
@@ -474,7 +544,12 @@ fn report(
         keep(order, &result, &outputs.result.path)?;
         for (name, file) in outputs.artifacts {
             let kept = keep(order, &staging.join(file.digest.hex()), &file.path)?;
-            report.artifacts.push(TestArtifact { name, path: file.path, size: file.bytes, kept });
+            report.artifacts.push(TestArtifact {
+                name,
+                path: file.path,
+                size: file.bytes,
+                kept,
+            });
         }
     }
     Ok(report)
@@ -482,7 +557,9 @@ fn report(
 
 /// Copies an accepted output to where the developer wants it.
 fn keep(order: &TestOrder, staged: &Path, path: &str) -> anyhow::Result<Option<PathBuf>> {
-    let Some(out) = &order.out else { return Ok(None) };
+    let Some(out) = &order.out else {
+        return Ok(None);
+    };
     // Checked when the manifest was: relative, without `..`.
     let target = out.join(path);
     if let Some(parent) = target.parent() {

@@ -7,7 +7,7 @@ mod roles;
 mod standalone;
 
 use args::{Cli, Command};
-use belljar_sdk_cli::Binary;
+use belljar_sdk_cli::{Binary, ClientCommand};
 use clap::{CommandFactory as _, Parser as _};
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
@@ -18,7 +18,10 @@ fn main() -> ExitCode {
     let code = match cli.command {
         Command::Standalone(args) => logged(|| standalone::run(&args)),
         Command::Scheduler(args) => logged(|| roles::scheduler(&args)),
-        Command::Executor(args) => logged(|| roles::executor(&args)),
+        Command::Executor(args) => match args.command {
+            None => logged(|| roles::executor(&args.role)),
+            Some(command) => client(cli.client, ClientCommand::Executor { command }),
+        },
         Command::Doctor(args) => doctor::run(&args, &cli.client),
         Command::Client(command) => client(cli.client, *command),
     };
@@ -28,7 +31,9 @@ fn main() -> ExitCode {
 /// A long-running role, with its log on stderr: for people where that is a terminal, else JSON lines.
 fn logged(role: impl FnOnce() -> anyhow::Result<u8>) -> u8 {
     let filter = EnvFilter::try_from_env("BELLJAR_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
     if std::io::stderr().is_terminal() {
         log.with_target(false).init();
     } else {
@@ -40,17 +45,49 @@ fn logged(role: impl FnOnce() -> anyhow::Result<u8>) -> u8 {
     })
 }
 
-fn client(args: belljar_sdk_cli::ClientArgs, command: belljar_sdk_cli::ClientCommand) -> u8 {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+fn client(args: belljar_sdk_cli::ClientArgs, command: ClientCommand) -> u8 {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
     match runtime {
         Ok(runtime) => {
-            let images = images::LocalImages::default();
-            let binary = Binary { command: Cli::command, images: &images };
+            let images = images::LocalImages;
+            let binary = Binary {
+                command: Cli::command,
+                images: &images,
+            };
             runtime.block_on(belljar_sdk_cli::run(args, command, binary)) as u8
         }
         Err(error) => {
             eprintln!("belljar: failed to start: {error}");
             70
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn executor_is_a_role_and_a_noun() {
+        let role = Cli::try_parse_from(["belljar", "executor", "--slots", "3"]).unwrap();
+        let Command::Executor(role) = role.command else {
+            panic!()
+        };
+        assert_eq!(
+            (role.role.node.slots, role.command.is_none()),
+            (Some(3), true)
+        );
+        let list = Cli::try_parse_from(["belljar", "executor", "list"]).unwrap();
+        let Command::Executor(list) = list.command else {
+            panic!()
+        };
+        assert!(list.command.is_some());
     }
 }

@@ -21,12 +21,18 @@ pub struct RoleError {
 impl RoleError {
     /// The state of the machine does not allow it.
     pub fn precondition(message: impl Into<String>) -> Self {
-        Self { code: ExitCode::Conflict as u8, message: message.into() }
+        Self {
+            code: ExitCode::Conflict as u8,
+            message: message.into(),
+        }
     }
 
     /// Somebody else has said already what is wrong.
     pub fn silent(code: u8) -> Self {
-        Self { code, message: "stopped".to_owned() }
+        Self {
+            code,
+            message: "stopped".to_owned(),
+        }
     }
 }
 
@@ -66,8 +72,10 @@ pub fn scheduler(args: &SchedulerArgs) -> anyhow::Result<u8> {
     let mut engine = belljar_scheduler::EngineConfig::default();
     engine.lease_ttl = Duration::from_secs(args.server.lease_ttl_secs);
     engine.lease_grace = Duration::from_secs(args.server.lease_grace_secs);
-    let credential =
-        secret("BELLJAR_EXECUTOR_CREDENTIAL", args.executor_credential_file.as_deref())?;
+    let credential = secret(
+        "BELLJAR_EXECUTOR_CREDENTIAL",
+        args.executor_credential_file.as_deref(),
+    )?;
     let config = ServerConfig {
         store: args.store.as_deref().map(str::parse).transpose()?,
         data_dir: args.data_dir.clone(),
@@ -95,12 +103,15 @@ pub fn executor(args: &ExecutorArgs) -> anyhow::Result<u8> {
         )
         .into());
     }
-    let credential = secret("BELLJAR_EXECUTOR_CREDENTIAL", args.credential_file.as_deref())?
-        .ok_or_else(|| {
-            RoleError::precondition(
-                "an executor needs the secret it signs in with: give --credential-file",
-            )
-        })?;
+    let credential = secret(
+        "BELLJAR_EXECUTOR_CREDENTIAL",
+        args.credential_file.as_deref(),
+    )?
+    .ok_or_else(|| {
+        RoleError::precondition(
+            "an executor needs the secret it signs in with: give --credential-file",
+        )
+    })?;
     let mut config = ExecutorConfig::new(
         args.scheduler.clone(),
         Credential::new(&credential),

@@ -63,9 +63,7 @@ pub enum ServerError {
     #[error("failed to read the database")]
     Read(#[from] StoreError),
     /// The address is taken.
-    #[error(
-        "{0} is taken by another program; stop that, or choose another address with --listen"
-    )]
+    #[error("{0} is taken by another program; stop that, or choose another address with --listen")]
     AddressTaken(SocketAddr),
     /// The address cannot be listened on.
     #[error("failed to listen on {address}")]
@@ -98,11 +96,18 @@ impl ServerError {
 ///
 /// See [`ServerError`].
 pub async fn serve(config: ServerConfig, stop: CancellationToken) -> Result<(), ServerError> {
-    let data_dir = |source| ServerError::DataDir { path: config.data_dir.clone(), source };
+    let data_dir = |source| ServerError::DataDir {
+        path: config.data_dir.clone(),
+        source,
+    };
     std::fs::create_dir_all(&config.data_dir).map_err(data_dir)?;
     let own_file = config.store.is_none();
     // The lock comes first: a second scheduler must not even look at the file.
-    let _lock = if own_file { Some(lock(&config.data_dir)?) } else { None };
+    let _lock = if own_file {
+        Some(lock(&config.data_dir)?)
+    } else {
+        None
+    };
     let listener = listen(config.listen).await?;
     let url = match config.store.clone() {
         Some(url) => url,
@@ -128,8 +133,11 @@ pub async fn serve(config: ServerConfig, stop: CancellationToken) -> Result<(), 
     let mut http = HttpConfig::new(key);
     http.lease_timing = http::lease_timing(&config.engine);
     http.allowed_hosts.clone_from(&config.allowed_hosts);
-    http.executor_credentials =
-        config.executor_credentials.iter().map(|text| auth::credential_hash(text)).collect();
+    http.executor_credentials = config
+        .executor_credentials
+        .iter()
+        .map(|text| auth::credential_hash(text))
+        .collect();
     let app = http::App::new(Parts {
         config: http,
         store: store.clone(),
@@ -161,8 +169,8 @@ async fn run(
 ) -> Result<(), ServerError> {
     let router = http::router(app);
     let drained = stop.clone();
-    let serving = axum::serve(listener, router)
-        .with_graceful_shutdown(async move { stop.cancelled().await });
+    let serving =
+        axum::serve(listener, router).with_graceful_shutdown(async move { stop.cancelled().await });
     // Streams end by the token; whatever else is still open does not hold up the stop for ever.
     tokio::select! {
         served = serving => served.map_err(ServerError::Serve),
@@ -174,15 +182,20 @@ async fn run(
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, ServerError> {
-    TcpListener::bind(address).await.map_err(|source| match source.kind() {
-        std::io::ErrorKind::AddrInUse => ServerError::AddressTaken(address),
-        _ => ServerError::Listen { address, source },
-    })
+    TcpListener::bind(address)
+        .await
+        .map_err(|source| match source.kind() {
+            std::io::ErrorKind::AddrInUse => ServerError::AddressTaken(address),
+            _ => ServerError::Listen { address, source },
+        })
 }
 
 /// Keeps a second scheduler off a SQLite file. Held until the process ends, however it does.
 fn lock(data_dir: &Path) -> Result<File, ServerError> {
-    let failed = |source| ServerError::DataDir { path: data_dir.to_owned(), source };
+    let failed = |source| ServerError::DataDir {
+        path: data_dir.to_owned(),
+        source,
+    };
     let file = File::create(data_dir.join("scheduler.lock")).map_err(failed)?;
     match file.try_lock() {
         Ok(()) => Ok(file),

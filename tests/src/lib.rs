@@ -18,7 +18,9 @@ use tempfile::TempDir;
 /// The project's root folder.
 #[must_use]
 pub fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests are below the root")
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("the tests are below the root")
 }
 
 /// The program under test.
@@ -28,12 +30,19 @@ pub fn binary() -> PathBuf {
         || {
             // <target>/debug/deps/<test>: the binary is one folder up.
             let test = std::env::current_exe().expect("this test has a path");
-            let folder = test.parent().and_then(Path::parent).expect("a target folder");
+            let folder = test
+                .parent()
+                .and_then(Path::parent)
+                .expect("a target folder");
             folder.join("belljar")
         },
         PathBuf::from,
     );
-    assert!(path.exists(), "{} is missing: run `cargo build -p belljar` first", path.display());
+    assert!(
+        path.exists(),
+        "{} is missing: run `cargo build -p belljar` first",
+        path.display()
+    );
     path
 }
 
@@ -92,7 +101,9 @@ impl Standalone {
     /// One with further arguments, ready.
     #[must_use]
     pub fn start_with(more: &[&str]) -> Self {
-        let data = tempfile::Builder::new().prefix("belljar-e2e-").tempdir_in("/var/tmp");
+        let data = tempfile::Builder::new()
+            .prefix("belljar-e2e-")
+            .tempdir_in("/var/tmp");
         let mut standalone = Self {
             data: data.expect("a data directory"),
             port: free_port(),
@@ -110,8 +121,15 @@ impl Standalone {
     pub fn start_again(&mut self) {
         self.spawn();
         let ready = wait_for(Duration::from_secs(60), || {
-            let ended = self.process.as_mut().and_then(|p| p.try_wait().ok().flatten());
-            assert!(ended.is_none(), "standalone ended: {ended:?}\n{}", self.log());
+            let ended = self
+                .process
+                .as_mut()
+                .and_then(|p| p.try_wait().ok().flatten());
+            assert!(
+                ended.is_none(),
+                "standalone ended: {ended:?}\n{}",
+                self.log()
+            );
             self.cli(&["dag", "list"]).code == 0
         });
         assert!(ready, "not ready:\n{}", self.log());
@@ -135,7 +153,9 @@ impl Standalone {
     }
 
     fn log_file(&self) -> PathBuf {
-        self.data.path().join(format!("standalone-{}.log", self.starts))
+        self.data
+            .path()
+            .join(format!("standalone-{}.log", self.starts))
     }
 
     /// What the processes have logged since the last start.
@@ -174,25 +194,36 @@ impl Standalone {
     /// As [`Standalone::cli`] with `--output json`, which must succeed.
     #[must_use]
     pub fn json(&self, args: &[&str]) -> Value {
-        let args: Vec<&str> = ["--output", "json"].into_iter().chain(args.iter().copied()).collect();
+        let args: Vec<&str> = ["--output", "json"]
+            .into_iter()
+            .chain(args.iter().copied())
+            .collect();
         self.cli(&args).good().json()
     }
 
     /// The process ids of the standalone and its children.
     #[must_use]
     pub fn processes(&self) -> Vec<i32> {
-        let Some(process) = &self.process else { return Vec::new() };
+        let Some(process) = &self.process else {
+            return Vec::new();
+        };
         let parent = i32::try_from(process.id()).expect("a process id");
         let children = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children"));
         let children = children.unwrap_or_default();
-        let children = children.split_whitespace().filter_map(|pid| pid.parse().ok());
+        let children = children
+            .split_whitespace()
+            .filter_map(|pid| pid.parse().ok());
         std::iter::once(parent).chain(children).collect()
     }
 
     /// `kill -9` of every process at once.
     pub fn kill_all(&mut self) {
         let pids = self.processes();
-        assert!(pids.len() >= 3, "standalone, server and executor: {pids:?}\n{}", self.log());
+        assert!(
+            pids.len() >= 3,
+            "standalone, server and executor: {pids:?}\n{}",
+            self.log()
+        );
         for pid in &pids {
             let pid = rustix::process::Pid::from_raw(*pid).expect("a process id");
             rustix::process::kill_process(pid, rustix::process::Signal::KILL)
@@ -210,7 +241,9 @@ impl Standalone {
     /// Stops the processes in order; their exit code.
     pub fn stop(&mut self) -> Option<i32> {
         let mut process = self.process.take()?;
-        let pid = i32::try_from(process.id()).ok().and_then(rustix::process::Pid::from_raw);
+        let pid = i32::try_from(process.id())
+            .ok()
+            .and_then(rustix::process::Pid::from_raw);
         rustix::process::kill_process(pid.expect("an id"), rustix::process::Signal::TERM).ok()?;
         process.wait().ok()?.code()
     }
@@ -219,7 +252,9 @@ impl Standalone {
     pub fn submit(&self, names: &[&str]) {
         for name in names {
             let folder = root().join("analyses").join(name);
-            let _ = self.cli(&["analysis", "submit", &folder.display().to_string()]).good();
+            let _ = self
+                .cli(&["analysis", "submit", &folder.display().to_string()])
+                .good();
         }
     }
 
@@ -229,15 +264,37 @@ impl Standalone {
     pub fn leftovers(&self) -> Vec<String> {
         let folder = self.data.path().join("executor").display().to_string();
         let mut left = Vec::new();
-        for name in lines("docker", &["ps", "-a", "--format", "{{.Names}} {{.Mounts}}", "--no-trunc"]) {
+        for name in lines(
+            "docker",
+            &[
+                "ps",
+                "-a",
+                "--format",
+                "{{.Names}} {{.Mounts}}",
+                "--no-trunc",
+            ],
+        ) {
             if name.contains(&folder) {
                 left.push(format!("container {name}"));
             }
         }
         let mounts = fs::read_to_string("/proc/self/mountinfo").expect("mounts");
-        left.extend(mounts.lines().filter(|l| l.contains(&folder)).map(|l| format!("mount {l}")));
-        let loops = lines("losetup", &["--list", "--noheadings", "--output", "NAME,BACK-FILE"]);
-        left.extend(loops.into_iter().filter(|l| l.contains(&folder)).map(|l| format!("loop {l}")));
+        left.extend(
+            mounts
+                .lines()
+                .filter(|l| l.contains(&folder))
+                .map(|l| format!("mount {l}")),
+        );
+        let loops = lines(
+            "losetup",
+            &["--list", "--noheadings", "--output", "NAME,BACK-FILE"],
+        );
+        left.extend(
+            loops
+                .into_iter()
+                .filter(|l| l.contains(&folder))
+                .map(|l| format!("loop {l}")),
+        );
         let id = fs::read_to_string(self.data.path().join("executor").join("executor-id"));
         if let Ok(id) = id {
             let prefix = format!("belljar-{}-", &id.trim()[id.trim().len() - 12..]);
@@ -249,7 +306,12 @@ impl Standalone {
     /// Waits until nothing is left on the host, and fails where something stays.
     pub fn assert_clean(&self) {
         let clean = wait_for(Duration::from_secs(20), || self.leftovers().is_empty());
-        assert!(clean, "left behind: {:#?}\n{}", self.leftovers(), self.log());
+        assert!(
+            clean,
+            "left behind: {:#?}\n{}",
+            self.leftovers(),
+            self.log()
+        );
     }
 }
 
@@ -261,13 +323,29 @@ impl Drop for Standalone {
         self.stop();
         // What a failed test left running is removed by name; nobody else's containers are touched.
         let folder = self.data.path().display().to_string();
-        for line in lines("docker", &["ps", "-a", "--format", "{{.Names}} {{.Mounts}}", "--no-trunc"]) {
+        for line in lines(
+            "docker",
+            &[
+                "ps",
+                "-a",
+                "--format",
+                "{{.Names}} {{.Mounts}}",
+                "--no-trunc",
+            ],
+        ) {
             if let Some(name) = line.split(' ').next().filter(|_| line.contains(&folder)) {
                 let _ = lines("docker", &["rm", "-f", "-v", name]);
             }
         }
-        for line in fs::read_to_string("/proc/self/mountinfo").unwrap_or_default().lines() {
-            if let Some(mount) = line.split(' ').nth(4).filter(|mount| mount.starts_with(&folder)) {
+        for line in fs::read_to_string("/proc/self/mountinfo")
+            .unwrap_or_default()
+            .lines()
+        {
+            if let Some(mount) = line
+                .split(' ')
+                .nth(4)
+                .filter(|mount| mount.starts_with(&folder))
+            {
                 let _ = lines("umount", &[mount]);
             }
         }
@@ -293,9 +371,15 @@ fn cgroups(prefix: &str) -> Vec<String> {
 }
 
 fn lines(program: &str, args: &[&str]) -> Vec<String> {
-    let output = Command::new(program).args(args).stderr(Stdio::null()).output();
+    let output = Command::new(program)
+        .args(args)
+        .stderr(Stdio::null())
+        .output();
     let text = output.map(|output| output.stdout).unwrap_or_default();
-    String::from_utf8_lossy(&text).lines().map(str::to_owned).collect()
+    String::from_utf8_lossy(&text)
+        .lines()
+        .map(str::to_owned)
+        .collect()
 }
 
 fn alive(pid: i32) -> bool {

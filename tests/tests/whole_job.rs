@@ -9,8 +9,12 @@ use std::collections::BTreeSet;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-const DEMO: [&str; 4] =
-    ["posts-clean", "social-engagement", "writing-patterns", "insights-report"];
+const DEMO: [&str; 4] = [
+    "posts-clean",
+    "social-engagement",
+    "writing-patterns",
+    "insights-report",
+];
 
 /// The demo DAG on the real export (or, where that is not there, on the sample): every figure equals
 /// an independent computation.
@@ -27,16 +31,42 @@ fn the_demo_dag_gives_the_figures_of_an_independent_computation() {
     let export = export.display().to_string();
     let mut belljar = Standalone::start();
     belljar.submit(&DEMO);
-    let _ = belljar.cli(&["dataset", "put", "posts", &export, "--media-type", "text/csv"]).good();
-    let _ = belljar.cli(&["pool", "set", "heavy", "--slots", "2"]).good();
-    let dag = root().join("dag-specs/examples/social-insights.yaml").display().to_string();
+    let _ = belljar
+        .cli(&[
+            "dataset",
+            "put",
+            "posts",
+            &export,
+            "--media-type",
+            "text/csv",
+        ])
+        .good();
+    let _ = belljar
+        .cli(&["pool", "set", "heavy", "--slots", "2"])
+        .good();
+    let dag = root()
+        .join("dag-specs/examples/social-insights.yaml")
+        .display()
+        .to_string();
     let _ = belljar.cli(&["dag", "apply", &dag]).good();
     let run = belljar.json(&["dag", "run", "social-insights", "--wait"]);
-    let id = run["run"].as_str().or(run["id"].as_str()).unwrap().to_owned();
+    let id = run["run"]
+        .as_str()
+        .or(run["id"].as_str())
+        .unwrap()
+        .to_owned();
 
     let script = root().join("analyses/reference.py");
-    let output = Command::new("python3").arg(script).arg(&export).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let output = Command::new("python3")
+        .arg(script)
+        .arg(&export)
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let expected: Value = serde_json::from_slice(&output.stdout).unwrap();
     for (task, analysis) in ["clean", "engagement", "words", "report"].iter().zip(DEMO) {
         let result = belljar.cli(&["run", "result", &id, task]).good().json();
@@ -46,10 +76,14 @@ fn the_demo_dag_gives_the_figures_of_an_independent_computation() {
     // The report is one self-contained page, by its key and by its path below /out.
     let page = belljar.data().join("report.html");
     let page = page.display().to_string();
-    let _ = belljar.cli(&["run", "artifact", &id, "report", "report", "-o", &page]).good();
+    let _ = belljar
+        .cli(&["run", "artifact", &id, "report", "report", "-o", &page])
+        .good();
     let html = std::fs::read_to_string(&page).unwrap();
     assert!(html.contains("<html") && !html.contains("<script"));
-    let again = belljar.cli(&["run", "artifact", &id, "report", "report.html", "-o", "-"]).good();
+    let again = belljar
+        .cli(&["run", "artifact", &id, "report", "report.html", "-o", "-"])
+        .good();
     assert_eq!(again.out, html);
 
     // Who used my data for what.
@@ -62,11 +96,17 @@ fn the_demo_dag_gives_the_figures_of_an_independent_computation() {
 fn apply(belljar: &Standalone, name: &str, yaml: &str) {
     let path = belljar.data().join(format!("{name}.yaml"));
     std::fs::write(&path, yaml).unwrap();
-    let _ = belljar.cli(&["dag", "apply", &path.display().to_string()]).good();
+    let _ = belljar
+        .cli(&["dag", "apply", &path.display().to_string()])
+        .good();
 }
 
 fn submit_fixture(belljar: &Standalone, name: &str) {
-    let folder = root().join("tests/fixtures").join(name).display().to_string();
+    let folder = root()
+        .join("tests/fixtures")
+        .join(name)
+        .display()
+        .to_string();
     let _ = belljar.cli(&["analysis", "submit", &folder]).good();
 }
 
@@ -74,7 +114,10 @@ fn attempts(belljar: &Standalone, run: &str, task: &str) -> Vec<Value> {
     let run = belljar.json(&["run", "show", run]);
     let tasks = run["tasks"].as_array().unwrap();
     let found = tasks.iter().find(|t| t["task"] == json!(task)).unwrap();
-    found["attempts"].as_array().cloned().unwrap_or_else(|| vec![found.clone()])
+    found["attempts"]
+        .as_array()
+        .cloned()
+        .unwrap_or_else(|| vec![found.clone()])
 }
 
 /// `kill -9` of every Belljar process in the middle of a run, then a restart: the running container is
@@ -90,10 +133,21 @@ fn a_run_survives_the_death_of_every_process() {
         "dag: ticking\ntasks:\n  tick: { analysis: ticker@1, params: { lines: 120 } }\n  \
          after: { analysis: noop@1, needs: [tick] }\n",
     );
-    apply(&belljar, "quick", "dag: quick\ntasks:\n  quick: { analysis: noop@1 }\n");
-    let run = belljar.cli(&["dag", "run", "ticking"]).good().out.trim().to_owned();
+    apply(
+        &belljar,
+        "quick",
+        "dag: quick\ntasks:\n  quick: { analysis: noop@1 }\n",
+    );
+    let run = belljar
+        .cli(&["dag", "run", "ticking"])
+        .good()
+        .out
+        .trim()
+        .to_owned();
     let log = |belljar: &Standalone| belljar.cli(&["run", "logs", &run, "tick"]).out;
-    let ticking = wait_for(Duration::from_secs(60), || log(&belljar).contains("line 10\n"));
+    let ticking = wait_for(Duration::from_secs(60), || {
+        log(&belljar).contains("line 10\n")
+    });
     assert!(ticking, "no lines:\n{}", log(&belljar));
 
     belljar.kill_all();
@@ -102,9 +156,15 @@ fn a_run_survives_the_death_of_every_process() {
     // A new task starts at once, beside the adopted one.
     let quick = belljar.cli(&["dag", "run", "quick", "--wait"]).good();
     assert_eq!(quick.code, 0);
-    eprintln!("from the restart to the end of a new task: {:?}", begun.elapsed());
+    eprintln!(
+        "from the restart to the end of a new task: {:?}",
+        begun.elapsed()
+    );
     let before = log(&belljar);
-    assert!(!before.contains("line 119\n"), "the run had ended before it could be adopted");
+    assert!(
+        !before.contains("line 119\n"),
+        "the run had ended before it could be adopted"
+    );
 
     let ended = belljar.cli(&["run", "watch", &run]);
     assert_eq!(ended.code, 0, "{}", ended.err);
@@ -112,7 +172,10 @@ fn a_run_survives_the_death_of_every_process() {
     assert_eq!(log(&belljar), expected, "each line once, in order");
     let tries = attempts(&belljar, &run, "tick");
     assert_eq!(tries.len(), 1, "adopted, not run again: {tries:?}");
-    assert_eq!(belljar.cli(&["run", "result", &run, "tick"]).good().json(), json!({"lines": 120}));
+    assert_eq!(
+        belljar.cli(&["run", "result", &run, "tick"]).good().json(),
+        json!({"lines": 120})
+    );
     belljar.assert_clean();
     assert_eq!(belljar.stop(), Some(0));
     belljar.assert_clean();
@@ -133,7 +196,14 @@ fn no_result_is_accepted_twice_however_often_everything_dies() {
     );
     let mut runs = BTreeSet::new();
     for round in 0_u64..4 {
-        runs.insert(belljar.cli(&["dag", "run", "fan"]).good().out.trim().to_owned());
+        runs.insert(
+            belljar
+                .cli(&["dag", "run", "fan"])
+                .good()
+                .out
+                .trim()
+                .to_owned(),
+        );
         // Moments spread over the life of an attempt, the same in every test run.
         std::thread::sleep(Duration::from_millis(350 * (round + 1)));
         belljar.kill_all();
@@ -146,7 +216,10 @@ fn no_result_is_accepted_twice_however_often_everything_dies() {
         assert_eq!(shown["state"], json!("succeeded"));
         for task in ["a", "b", "c", "d"] {
             let good = attempts(&belljar, run, task);
-            let good = good.iter().filter(|a| a["outcome"] == json!("succeeded")).count();
+            let good = good
+                .iter()
+                .filter(|a| a["outcome"] == json!("succeeded"))
+                .count();
             assert!(good <= 1, "{task} of {run} was accepted {good} times");
         }
     }

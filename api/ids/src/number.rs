@@ -30,7 +30,7 @@ number!(
     Epoch(i64)
 );
 number!(
-    /// The place of an event in its tenant-wide log: from 1, without gaps.
+    /// The place of an event in the installation's one log: from 1, without gaps.
     EventSeq(i64)
 );
 number!(

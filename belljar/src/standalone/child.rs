@@ -28,7 +28,8 @@ fn program() -> anyhow::Result<PathBuf> {
     let file = match FILE.get() {
         Some(file) => file,
         None => {
-            let file = std::fs::File::open("/proc/self/exe").context("failed to open this program")?;
+            let file =
+                std::fs::File::open("/proc/self/exe").context("failed to open this program")?;
             rustix::io::fcntl_setfd(&file, rustix::io::FdFlags::empty())
                 .context("failed to keep this program open for its children")?;
             FILE.get_or_init(|| file)
@@ -59,7 +60,10 @@ impl Plan {
             name: "server",
             arguments,
             environment: vec![
-                ("BELLJAR_EXECUTOR_CREDENTIAL", prepared.credential.clone().into()),
+                (
+                    "BELLJAR_EXECUTOR_CREDENTIAL",
+                    prepared.credential.clone().into(),
+                ),
                 ("BELLJAR_ADMIN_TOKEN", prepared.token.clone().into()),
             ],
             user: Some(prepared.user),
@@ -85,7 +89,10 @@ impl Plan {
         Ok(Self {
             name: "executor",
             arguments,
-            environment: vec![("BELLJAR_EXECUTOR_CREDENTIAL", prepared.credential.clone().into())],
+            environment: vec![(
+                "BELLJAR_EXECUTOR_CREDENTIAL",
+                prepared.credential.clone().into(),
+            )],
             user: None,
         })
     }
@@ -103,18 +110,32 @@ pub struct Child {
 
 impl Child {
     pub fn new(plan: Plan) -> Self {
-        Self { plan, process: None, status: None, started: Instant::now(), failures: 0 }
+        Self {
+            plan,
+            process: None,
+            status: None,
+            started: Instant::now(),
+            failures: 0,
+        }
     }
 
     pub fn start(&mut self) -> anyhow::Result<()> {
         let mut command = Command::new(program()?);
-        command.arg0("belljar").args(&self.plan.arguments).env_clear();
+        command
+            .arg0("belljar")
+            .args(&self.plan.arguments)
+            .env_clear();
         for name in ["PATH", "BELLJAR_LOG", "RUST_BACKTRACE", "LANG", "TZ"] {
             if let Some(value) = std::env::var_os(name) {
                 command.env(name, value);
             }
         }
-        command.envs(self.plan.environment.iter().map(|(name, value)| (name, value)));
+        command.envs(
+            self.plan
+                .environment
+                .iter()
+                .map(|(name, value)| (name, value)),
+        );
         command.stdin(std::process::Stdio::null());
         // Ctrl-C in a terminal goes to the whole process group; the children hear it from us alone.
         command.process_group(0);
@@ -122,8 +143,9 @@ impl Child {
             // As root this also drops every supplementary group.
             command.uid(uid).gid(gid);
         }
-        let process =
-            command.spawn().with_context(|| format!("failed to start the {}", self.plan.name))?;
+        let process = command
+            .spawn()
+            .with_context(|| format!("failed to start the {}", self.plan.name))?;
         tracing::debug!(child = self.plan.name, pid = process.id(), "started");
         self.process = Some(process);
         self.status = None;
@@ -133,7 +155,9 @@ impl Child {
 
     /// Waits until it ends; for ever where it does not run.
     pub async fn ended(&mut self) {
-        let Some(process) = &mut self.process else { return std::future::pending().await };
+        let Some(process) = &mut self.process else {
+            return std::future::pending().await;
+        };
         match process.wait().await {
             Ok(status) => {
                 self.status = Some(status);
@@ -148,7 +172,9 @@ impl Child {
 
     /// What it ended with.
     pub fn exit_code(&self) -> Option<u8> {
-        self.status.and_then(|status| status.code()).and_then(|code| u8::try_from(code).ok())
+        self.status
+            .and_then(|status| status.code())
+            .and_then(|code| u8::try_from(code).ok())
     }
 
     /// Starts it again, after a pause that grows with each failure in a row.
@@ -158,7 +184,9 @@ impl Child {
         }
         let pause = Duration::from_millis(100 << self.failures.min(7));
         self.failures = self.failures.saturating_add(1);
-        let status = self.status.map_or_else(|| "unknown".to_owned(), |status| status.to_string());
+        let status = self
+            .status
+            .map_or_else(|| "unknown".to_owned(), |status| status.to_string());
         tracing::error!(
             child = self.plan.name,
             status,
@@ -171,7 +199,9 @@ impl Child {
 
     /// Asks it to stop, and kills it if it does not in time.
     pub async fn stop(&mut self, within: Duration) {
-        let Some(process) = &mut self.process else { return };
+        let Some(process) = &mut self.process else {
+            return;
+        };
         let pid = process.id().and_then(|id| i32::try_from(id).ok());
         if let Some(pid) = pid.and_then(rustix::process::Pid::from_raw) {
             // It may have ended this moment.

@@ -82,7 +82,10 @@ async fn supervise(args: &StandaloneArgs, prepared: &Prepared) -> anyhow::Result
 
 /// Waits until the server says that it is ready; an error where it ends instead.
 async fn until_ready(url: &str, server: &mut Child) -> anyhow::Result<bool> {
-    let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(2)).build()?;
+    let client = reqwest::Client::builder()
+        .no_proxy()
+        .timeout(Duration::from_secs(2))
+        .build()?;
     let polling = async {
         loop {
             let answer = client.get(format!("{url}/readyz")).send().await;

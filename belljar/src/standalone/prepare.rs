@@ -27,13 +27,23 @@ impl Prepared {
     pub fn make(args: &StandaloneArgs) -> anyhow::Result<Self> {
         let user = server_user(args.user.as_deref())?;
         folder(&args.data_dir, 0o755, None)?;
-        let data_dir = args.data_dir.canonicalize().context("failed to find the data directory")?;
+        let data_dir = args
+            .data_dir
+            .canonicalize()
+            .context("failed to find the data directory")?;
         let lock = lock(&data_dir)?;
         folder(&data_dir.join("server"), 0o700, Some(user))?;
         folder(&data_dir.join("executor"), 0o700, None)?;
         let token_file = data_dir.join("token");
         let token = token(&token_file)?;
-        Ok(Self { token, token_file, data_dir, credential: secret()?, user, _lock: lock })
+        Ok(Self {
+            token,
+            token_file,
+            data_dir,
+            credential: secret()?,
+            user,
+            _lock: lock,
+        })
     }
 }
 
@@ -78,7 +88,9 @@ fn lock(data_dir: &Path) -> anyhow::Result<File> {
         ))
         .into());
     }
-    file.set_len(0).and_then(|()| file.rewind()).context("failed to write the lock file")?;
+    file.set_len(0)
+        .and_then(|()| file.rewind())
+        .context("failed to write the lock file")?;
     write!(file, "{}", std::process::id()).context("failed to write the lock file")?;
     Ok(file)
 }
@@ -107,11 +119,17 @@ pub fn token(path: &Path) -> anyhow::Result<String> {
     let mut file = tempfile::NamedTempFile::new_in(folder).with_context(failed)?;
     writeln!(file, "{token}").with_context(failed)?;
     file.as_file().sync_all().with_context(failed)?;
-    let id = |name: &str| std::env::var(name).ok().and_then(|id| id.parse::<u32>().ok());
+    let id = |name: &str| {
+        std::env::var(name)
+            .ok()
+            .and_then(|id| id.parse::<u32>().ok())
+    };
     if let Some(uid) = id("SUDO_UID") {
         chown(file.path(), Some(uid), id("SUDO_GID")).with_context(failed)?;
     }
-    file.persist(path).map_err(|error| error.error).with_context(failed)?;
+    file.persist(path)
+        .map_err(|error| error.error)
+        .with_context(failed)?;
     Ok(token)
 }
 
@@ -152,7 +170,12 @@ fn server_user(wanted: Option<&str>) -> anyhow::Result<(u32, u32)> {
 fn find_user(passwd: &str, wanted: &str) -> Option<(u32, u32)> {
     passwd.lines().find_map(|line| {
         let mut fields = line.split(':');
-        let (name, _, uid, gid) = (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
+        let (name, _, uid, gid) = (
+            fields.next()?,
+            fields.next()?,
+            fields.next()?,
+            fields.next()?,
+        );
         (name == wanted || uid == wanted).then_some(())?;
         Some((uid.parse().ok()?, gid.parse().ok()?))
     })
@@ -179,7 +202,10 @@ mod tests {
         let path = folder.path().join("token");
         let first = token(&path).unwrap();
         assert_eq!(token(&path).unwrap(), first);
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
         fs::write(&path, "nonsense").unwrap();
         assert!(token(&path).unwrap_err().to_string().contains("remove it"));
     }
