@@ -7,9 +7,13 @@ import sys
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
 
-def best(entries):
-    """The index of the highest mean among those with posts; None where there are none."""
-    filled = [(entry["mean"], -index) for index, entry in enumerate(entries) if entry["posts"]]
+def best(entries, posts):
+    """The index of the highest mean among those with 1 % of the posts, at least 3; None where there are none.
+
+    The report has the same threshold: one lucky post at noon is not a good time to post.
+    """
+    least = max(3, -(-posts // 100))
+    filled = [(entry["mean"], -index) for index, entry in enumerate(entries) if entry["posts"] >= least]
     return -max(filled)[1] if filled else None
 
 
@@ -20,9 +24,11 @@ def lines(clean, engagement, words):
         f"{engagement['total_engagement']:,} in all; "
         f"mean {engagement['mean_engagement']:,.1f}, median {engagement['median_engagement']:,.1f} a post"
     )
-    hour, weekday = best(engagement["by_hour"]), best(engagement["by_weekday"])
+    hour, weekday = (best(engagement[key], engagement["posts"]) for key in ("by_hour", "by_weekday"))
     if hour is not None:
-        yield "Best time", f"{hour:02}:00 to {(hour + 1) % 24:02}:00, and {WEEKDAYS[weekday]}s (highest mean)"
+        yield "Best hour", f"{hour:02}:00 to {hour:02}:59, mean {engagement['by_hour'][hour]['mean']:,.1f} a post"
+    if weekday is not None:
+        yield "Best day", f"{WEEKDAYS[weekday]}, mean {engagement['by_weekday'][weekday]['mean']:,.1f} a post"
     kinds = engagement["by_kind"].items()
     yield "Kinds", ", ".join(f"{kind} {entry['posts']:,}" for kind, entry in kinds)
     yield "Words", (
