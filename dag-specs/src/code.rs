@@ -31,7 +31,7 @@ define_codes! {
     EXPRESSION_SYNTAX = "BJ0300", "the expression cannot be read",
         "Between `${{` and `}}` stands one expression of CEL, the Common Expression Language. `$${{` stands for the text `${{` itself. Keys cannot have expressions.";
     EXPRESSION_TOO_LARGE = "BJ0301", "the expression is too large",
-        "An expression has at most 4 KiB, 256 operators and 32 levels of brackets.";
+        "An expression has at most 4 KiB, 256 operators and separators, and 32 levels of brackets; a DAG has at most 10,000 expressions.";
     UNKNOWN_VARIABLE = "BJ0302", "there is no such variable",
         "The only variable is `params`, the parameters of the run.";
     UNKNOWN_PARAMETER = "BJ0303", "there is no such parameter",

@@ -13,10 +13,12 @@ use serde_json::Value;
 /// The most that may be charged: some tens of milliseconds of work and as much memory as this
 /// many bytes a few times over.
 const LIMIT: u64 = 8 << 20;
+/// The most that all expressions of a run may be charged together.
+pub(super) const RUN_LIMIT: u64 = 128 << 20;
 const NODE: u64 = 32;
 
-/// Refuses an expression that may do more work than the limit.
-pub(super) fn check(expr: &IdedExpr, params: &Value) -> Result<(), ExpressionError> {
+/// What an expression is charged; refuses one that may do more work than the limit.
+pub(super) fn check(expr: &IdedExpr, params: &Value) -> Result<u64, ExpressionError> {
     let mut cost = Cost {
         scope: vec![("params".to_owned(), Bound::known(params))],
         spent: 0,
@@ -25,7 +27,7 @@ pub(super) fn check(expr: &IdedExpr, params: &Value) -> Result<(), ExpressionErr
     if cost.spent > LIMIT {
         Err(ExpressionError::TooExpensive)
     } else {
-        Ok(())
+        Ok(cost.spent)
     }
 }
 

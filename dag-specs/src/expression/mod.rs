@@ -18,6 +18,8 @@ use crate::spec::Spec;
 use belljar_manifest::Diagnostic;
 use belljar_manifest::diagnostic::{Target, join_pointer};
 use serde_json::Value;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use template::{Part, Template};
 
 /// The longest expression, in bytes.
@@ -25,10 +27,15 @@ pub const MAX_EXPRESSION: usize = 4 << 10;
 /// The most that all parameters of a run may weigh in canonical JSON, in bytes.
 pub const MAX_CONTEXT: usize = 64 << 10;
 
-/// What expressions may read.
+/// The most expressions in one DAG.
+pub const MAX_EXPRESSIONS: usize = 10_000;
+
+/// What the expressions of one run may read, and how much work they may do together.
 #[derive(Debug, Clone)]
 pub struct Context {
     params: Value,
+    /// What was charged so far; clones of a context share it.
+    spent: Arc<AtomicU64>,
 }
 
 /// Why an expression gives no value.
@@ -65,7 +72,10 @@ impl Context {
         if size > MAX_CONTEXT {
             return Err(ExpressionError::ContextTooLarge(size));
         }
-        Ok(Self { params })
+        Ok(Self {
+            params,
+            spent: Arc::default(),
+        })
     }
 }
 
@@ -82,7 +92,10 @@ pub fn evaluate(expression: &str, context: &Context) -> Result<Value, Expression
 fn evaluate_here(expression: &str, context: &Context) -> Result<Value, ExpressionError> {
     let program = analyse::compile(expression, None)
         .map_err(|problem| ExpressionError::Invalid(problem.message))?;
-    cost::check(program.expression(), &context.params)?;
+    let cost = cost::check(program.expression(), &context.params)?;
+    if context.spent.fetch_add(cost, Ordering::Relaxed) > cost::RUN_LIMIT {
+        return Err(ExpressionError::TooExpensive);
+    }
     value::execute(&program, &context.params)
 }
 
@@ -197,6 +210,20 @@ pub(crate) fn check_tasks(spec: &Spec) -> Vec<Diagnostic> {
     {
         return Vec::new();
     }
+    let count: usize = spec
+        .tasks
+        .values()
+        .map(|task| count_map(&task.params))
+        .sum();
+    if count > MAX_EXPRESSIONS {
+        let message =
+            format!("the DAG has about {count} expressions; at most {MAX_EXPRESSIONS} are allowed");
+        return vec![Diagnostic::error(
+            &code::EXPRESSION_TOO_LARGE,
+            "/tasks",
+            message,
+        )];
+    }
     let check = || {
         let tasks = spec
             .tasks
@@ -216,6 +243,20 @@ pub(crate) fn check_tasks(spec: &Spec) -> Vec<Diagnostic> {
             error.to_string(),
         )]
     })
+}
+
+/// How often an expression starts in the texts of `value`.
+fn count(value: &Value) -> usize {
+    match value {
+        Value::String(text) => text.matches("${{").count(),
+        Value::Array(items) => items.iter().map(count).sum(),
+        Value::Object(members) => count_map(members),
+        _ => 0,
+    }
+}
+
+fn count_map(members: &serde_json::Map<String, Value>) -> usize {
+    members.values().map(count).sum()
 }
 
 /// Runs `work` on a thread of its own with a stack that the deepest expression within the limits

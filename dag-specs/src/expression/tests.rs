@@ -98,6 +98,18 @@ fn hostile_expressions_end_soon() {
     assert!(Context::new(json!("x".repeat(70_000))).is_err());
     let costly = evaluate("params.list.map(x, params)", &context);
     assert_eq!(costly, Err(ExpressionError::TooExpensive));
+    // Each alone is let through, a run of them is not.
+    let heavy = json!(vec![
+        "${{ size(params.list.map(x, x + params.text)) }}";
+        200
+    ]);
+    let small =
+        Context::new(json!({ "list": vec!["a"; 30], "text": "x".repeat(20_000) })).unwrap();
+    assert_eq!(
+        evaluate("size(params.list.map(x, x + params.text))", &small),
+        Ok(json!(30))
+    );
+    assert!(evaluate_value(&heavy, &small, "").is_err());
     // What people write over as much data is let through.
     let usual = "params.list.filter(x, x != 'item 7').map(x, x + '!').exists(x, x == 'item 8!')";
     assert_eq!(evaluate(usual, &context), Ok(json!(true)));

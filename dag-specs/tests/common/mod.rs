@@ -62,7 +62,20 @@ pub fn generated() -> Vec<(String, Vec<u8>)> {
         "x".repeat(200_000),
         "*a, ".repeat(200)
     );
+    let mut expressions = String::from("dag: many-expressions\ntasks:\n");
+    for task in 0..11 {
+        let list = "\"${{ 1 }}\", ".repeat(1_000);
+        writeln!(
+            expressions,
+            "  t{task}: {{ analysis: noop@1, params: {{ list: [{list}] }} }}"
+        )
+        .unwrap();
+    }
     vec![
+        (
+            "generated-many-expressions".into(),
+            expressions.into_bytes(),
+        ),
         ("generated-anchors".into(), anchors.into_bytes()),
         ("generated-aliases".into(), aliases.into_bytes()),
         ("generated-big-anchor".into(), big_anchor.into_bytes()),
