@@ -176,9 +176,12 @@ impl Registry {
 }
 
 impl Place {
-    /// Says how far the attempt has come. A start is told to the scheduler at once.
+    /// Says how far the attempt has come. A start is told to the scheduler at once; one that ends
+    /// without having started stays in preparation, because the other phases imply a start.
     pub fn phase(&self, phase: Phase) {
-        if let Some(live) = self.registry.lock().get_mut(&self.key) {
+        if let Some(live) = self.registry.lock().get_mut(&self.key)
+            && (live.phase, phase) != (Phase::Preparing, Phase::Collecting)
+        {
             live.phase = phase;
         }
         self.registry.moved.notify_one();

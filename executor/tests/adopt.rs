@@ -13,6 +13,7 @@ mod support;
 
 use belljar_api::executor::{Phase, Stream};
 use belljar_executor::ExecutorError;
+use belljar_ids::Cause;
 use std::path::Path;
 use std::process::{Child, Command, ExitCode};
 use std::sync::Arc;
@@ -60,6 +61,7 @@ fn main() -> ExitCode {
         a_finished_outcome_is_reported_by_the_next_process,
         a_plain_stop_leaves_containers_to_the_next_process,
         what_ended_while_nobody_watched_is_collected,
+        what_was_cancelled_or_lost_meanwhile_is_killed,
         two_executors_cannot_share_a_folder,
     );
     ExitCode::SUCCESS
@@ -364,6 +366,27 @@ async fn what_ended_while_nobody_watched_is_collected() {
     );
     bench.assert_nothing_left().await;
     second.stop().await;
+}
+
+async fn what_was_cancelled_or_lost_meanwhile_is_killed() {
+    let bench = Bench::new().await;
+    let first = bench.start();
+    let cancelled = bench.standin.offer("cancelled", 1, &["sleep", "600"]);
+    let lost = bench.standin.offer("lost", 1, &["sleep", "600"]);
+    bench.standin.running(&cancelled).await;
+    bench.standin.running(&lost).await;
+    first.kill();
+    bench.standin.change(|world| {
+        world.cancel.insert(cancelled.clone());
+        world.live.remove(&lost);
+    });
+    let second = bench.start();
+    let outcome = bench.standin.outcome(&cancelled).await;
+    assert_eq!(outcome.cause, Some(Cause::Cancelled), "{outcome:?}");
+    assert!(!outcome.ended_by_itself);
+    bench.assert_nothing_left().await;
+    second.stop().await;
+    assert_eq!(bench.standin.world().reports_seen.len(), 1);
 }
 
 async fn two_executors_cannot_share_a_folder() {

@@ -248,11 +248,9 @@ async fn a_new_leader_is_told_who_we_are_and_a_later_incarnation_ends_us() {
     bench
         .standin
         .until("a second registration", |world| {
-            let second = world.registered.get(1)?;
-            Some(assert_eq!(
-                (second.held.len(), second.held[0].phase),
-                (1, Phase::Running)
-            ))
+            let held = &world.registered.get(1)?.held;
+            assert_eq!((held.len(), held[0].phase), (1, Phase::Running));
+            Some(())
         })
         .await;
     let outcome = bench.standin.outcome(&key).await;
@@ -296,11 +294,11 @@ async fn too_little_disk_takes_no_work_and_says_so() {
     let reason = bench
         .standin
         .until("a reason", |world| {
-            let reasons = world
+            let mut reasons = world
                 .heartbeats
                 .iter()
                 .filter_map(|h| h.unavailable.clone());
-            reasons.filter(|reason| reason.contains("reserve")).next()
+            reasons.find(|reason| reason.contains("reserve"))
         })
         .await;
     assert!(reason.contains("MiB are free"), "{reason}");
@@ -350,4 +348,37 @@ async fn draining_waits_for_what_runs_and_takes_nothing_new() {
         traces::all(executor, bench.data.path()),
         Vec::<String>::new()
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_over_its_cap_is_marked_and_artifacts_are_stored() {
+    let bench = Bench::with(|config| config.log_bytes = 64 << 10).await;
+    let key = bench.standin.offer("flood", 1, &["flood", "300000"]);
+    let outcome = bench.standin.outcome(&key).await;
+    assert_eq!(
+        outcome.cause, None,
+        "a log over its cap is no failure: {outcome:?}"
+    );
+    let ends = [outcome.logs.stdout, outcome.logs.stderr];
+    assert!(ends.iter().all(|end| end.truncated), "{ends:?}");
+    assert_eq!(ends.iter().map(|end| end.size).sum::<u64>(), 64 << 10);
+    for (end, stream) in ends.into_iter().zip([Stream::Stdout, Stream::Stderr]) {
+        let log = bench.standin.log(&key, stream);
+        assert_eq!(log.len() as u64, end.size);
+        assert_eq!(
+            end.digest,
+            (!log.is_empty()).then(|| support::image::sha256(log.as_bytes()))
+        );
+    }
+    let key = bench
+        .standin
+        .offer("artifact", 1, &["special", "undeclared"]);
+    let outcome = bench.standin.outcome(&key).await;
+    assert_eq!(outcome.cause, None, "{outcome:?}");
+    let outputs = outcome.outputs.unwrap();
+    let artifact = &outputs.artifacts[&"art".parse::<belljar_ids::ArtifactName>().unwrap()];
+    assert_eq!(artifact.path, "art");
+    assert_eq!(bench.standin.world().blobs[&artifact.blob.digest], b"x");
+    assert_eq!(outcome.dropped_files, 2);
+    bench.close().await;
 }

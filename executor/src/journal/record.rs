@@ -162,6 +162,7 @@ impl Progress {
         match self {
             Self::Claimed | Self::Creating(_) => Phase::Preparing,
             Self::Started(..) => Phase::Running,
+            Self::Collected { outcome, .. } if outcome.started_ms_ago.is_none() => Phase::Preparing,
             Self::Exited(..) | Self::Collected { .. } => Phase::Collecting,
         }
     }

@@ -25,7 +25,10 @@ fn place() -> Place {
 fn records(fence: i64) -> Vec<Record> {
     let outcome = failed(
         Failure::new(Cause::ExitCode, "exit 1"),
-        &Circumstances::default(),
+        &Circumstances {
+            started_ago: Some(Duration::from_secs(1)),
+            ..Circumstances::default()
+        },
     );
     vec![
         Record::Claimed {

@@ -130,7 +130,8 @@ impl ClientError {
                 code,
                 retry_after,
             },
-            _ if status.is_server_error() => Self::NotReady {
+            // Stored bytes that are not what they were do not come back.
+            _ if status.is_server_error() && code != "corrupt" => Self::NotReady {
                 scheduler,
                 code,
                 retry_after,
@@ -236,6 +237,8 @@ mod tests {
             (503, r#"{"code":"not_leader"}"#, "later"),
             (503, "<html>", "later"),
             (500, "", "later"),
+            (507, r#"{"code":"disk_full"}"#, "later"),
+            (500, r#"{"code":"corrupt"}"#, "refused"),
             (429, "", "later"),
             (400, r#"{"code":"protocol_version"}"#, "refused"),
             (401, "\u{1b}[31m", "refused"),

@@ -126,26 +126,19 @@ impl Standin {
     }
 
     /// Waits until something is so.
-    #[track_caller]
-    pub fn until<'a, T>(
-        &'a self,
-        what: &'a str,
-        seen: impl Fn(&World) -> Option<T> + 'a,
-    ) -> impl Future<Output = T> + 'a {
-        async move {
-            let wait = async {
-                loop {
-                    let changed = self.changed.notified();
-                    if let Some(value) = seen(&self.world()) {
-                        return value;
-                    }
-                    changed.await;
+    pub async fn until<T>(&self, what: &str, seen: impl Fn(&World) -> Option<T>) -> T {
+        let wait = async {
+            loop {
+                let changed = self.changed.notified();
+                if let Some(value) = seen(&self.world()) {
+                    return value;
                 }
-            };
-            match tokio::time::timeout(Duration::from_secs(90), wait).await {
-                Ok(value) => value,
-                Err(_) => panic!("never: {what}; {:#?}", self.world()),
+                changed.await;
             }
+        };
+        match tokio::time::timeout(Duration::from_secs(90), wait).await {
+            Ok(value) => value,
+            Err(_) => panic!("never: {what}; {:#?}", self.world()),
         }
     }
 
@@ -249,12 +242,18 @@ pub fn lease(task: &str, fence: i64, args: &[&str]) -> Lease {
     }
 }
 
-fn problem(status: u16, code: &str) -> Response {
-    let body = json!({
-        "type": format!("urn:belljar:problem:{code}"), "title": code, "status": status,
-        "detail": "a test wants it", "instance": "/", "code": code, "request_id": "r",
-    });
-    (StatusCode::from_u16(status).unwrap(), axum::Json(body)).into_response()
+/// A refusal: status and code.
+struct Refused(u16, &'static str);
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        let Self(status, code) = self;
+        let body = json!({
+            "type": format!("urn:belljar:problem:{code}"), "title": code, "status": status,
+            "detail": "a test wants it", "instance": "/", "code": code, "request_id": "r",
+        });
+        (StatusCode::from_u16(status).unwrap(), axum::Json(body)).into_response()
+    }
 }
 
 fn answer(value: &impl serde::Serialize) -> Response {
@@ -262,15 +261,15 @@ fn answer(value: &impl serde::Serialize) -> Response {
 }
 
 /// Refuses a call for reasons that come before its content.
-fn gate(world: &World, headers: &HeaderMap, epoch: Option<Epoch>) -> Result<(), Response> {
+fn gate(world: &World, headers: &HeaderMap, epoch: Option<Epoch>) -> Result<(), Refused> {
     let credential = headers.get("authorization").and_then(|v| v.to_str().ok());
     assert_eq!(credential, Some(format!("Bearer {CREDENTIAL}").as_str()));
     if world.faults.away {
-        return Err(problem(503, "not_leader"));
+        return Err(Refused(503, "not_leader"));
     }
     match epoch {
-        Some(_) if !world.known => Err(problem(409, "executor_unknown")),
-        Some(epoch) if epoch.0 != world.epoch => Err(problem(409, "executor_fenced")),
+        Some(_) if !world.known => Err(Refused(409, "executor_unknown")),
+        Some(epoch) if epoch.0 != world.epoch => Err(Refused(409, "executor_fenced")),
         _ => Ok(()),
     }
 }
@@ -292,7 +291,7 @@ fn maybe_lost(standin: &Standin, call: &'static str, response: Response) -> Resp
 
 async fn register(State(s): Shared, headers: HeaderMap, body: Bytes) -> Response {
     let message: Register = serde_json::from_slice(&body).unwrap();
-    let registered = s.change(|world| {
+    let registered: Result<_, Refused> = s.change(|world| {
         gate(world, &headers, None)?;
         world.epoch += 1;
         world.known = true;
@@ -328,7 +327,7 @@ async fn register(State(s): Shared, headers: HeaderMap, body: Bytes) -> Response
     });
     match registered {
         Ok(registered) => maybe_lost(&s, "register", answer(&registered)),
-        Err(refused) => refused,
+        Err(refused) => refused.into_response(),
     }
 }
 
@@ -400,7 +399,7 @@ async fn claim(State(s): Shared, headers: HeaderMap, body: Bytes) -> Response {
         {
             let mut world = s.world();
             if let Err(refused) = gate(&world, &headers, Some(message.epoch)) {
-                return refused;
+                return refused.into_response();
             }
             // A newer claim has taken its place.
             if world.parked != mine {
@@ -421,10 +420,10 @@ async fn claim(State(s): Shared, headers: HeaderMap, body: Bytes) -> Response {
 
 async fn heartbeat(State(s): Shared, headers: HeaderMap, body: Bytes) -> Response {
     let message: Heartbeat = serde_json::from_slice(&body).unwrap();
-    let verdicts = s.change(|world| {
+    let verdicts: Result<_, Refused> = s.change(|world| {
         gate(world, &headers, Some(message.epoch))?;
         if world.faults.fenced {
-            return Err(problem(409, "executor_fenced"));
+            return Err(Refused(409, "executor_fenced"));
         }
         let verdicts = verdicts(world, &message.leases);
         world.heartbeats.push(message);
@@ -432,14 +431,14 @@ async fn heartbeat(State(s): Shared, headers: HeaderMap, body: Bytes) -> Respons
     });
     match verdicts {
         Ok(verdicts) => maybe_lost(&s, "heartbeat", answer(&verdicts)),
-        Err(refused) => refused,
+        Err(refused) => refused.into_response(),
     }
 }
 
 async fn complete(State(s): Shared, headers: HeaderMap, body: Bytes) -> Response {
     let message: Complete = serde_json::from_slice(&body).unwrap();
     let sent: Value = serde_json::from_slice(&body).unwrap();
-    let completed = s.change(|world| {
+    let completed: Result<_, Refused> = s.change(|world| {
         gate(world, &headers, Some(message.epoch))?;
         let verdicts = message
             .reports
@@ -455,7 +454,7 @@ async fn complete(State(s): Shared, headers: HeaderMap, body: Bytes) -> Response
     });
     match completed {
         Ok(completed) => maybe_lost(&s, "complete", answer(&completed)),
-        Err(refused) => refused,
+        Err(refused) => refused.into_response(),
     }
 }
 
@@ -483,7 +482,7 @@ async fn release(State(s): Shared, headers: HeaderMap, body: Bytes) -> Response 
     let message: Release = serde_json::from_slice(&body).unwrap();
     s.change(|world| {
         if let Err(refused) = gate(world, &headers, Some(message.epoch)) {
-            return refused;
+            return refused.into_response();
         }
         for lease in message.leases {
             if let Some(mut live) = world.live.remove(&key_of(&lease)) {
@@ -497,7 +496,7 @@ async fn release(State(s): Shared, headers: HeaderMap, body: Bytes) -> Response 
 }
 
 /// Whether a blob or log call is made under a live lease.
-fn under(world: &World, headers: &HeaderMap, key: &(InstanceKey, Fence)) -> Result<(), Response> {
+fn under(world: &World, headers: &HeaderMap, key: &(InstanceKey, Fence)) -> Result<(), Refused> {
     gate(world, headers, None)?;
     let token = headers
         .get(LEASE_TOKEN_HEADER)
@@ -506,7 +505,7 @@ fn under(world: &World, headers: &HeaderMap, key: &(InstanceKey, Fence)) -> Resu
         Some(lease) if Some(lease.lease.token.as_str()) == token => Ok(()),
         // Its report may have been accepted with the answer lost.
         None if world.accepted.contains_key(key) => Ok(()),
-        _ => Err(problem(409, "lease_gone")),
+        _ => Err(Refused(409, "lease_gone")),
     }
 }
 
@@ -527,11 +526,11 @@ async fn blob_get(
 ) -> Response {
     let world = s.world();
     if let Err(refused) = under(&world, &headers, &instance(&query)) {
-        return refused;
+        return refused.into_response();
     }
     match world.blobs.get(&digest) {
         Some(bytes) => bytes.clone().into_response(),
-        None => problem(404, "not_found"),
+        None => Refused(404, "not_found").into_response(),
     }
 }
 
@@ -544,10 +543,10 @@ async fn blob_put(
 ) -> Response {
     s.change(|world| {
         if let Err(refused) = under(world, &headers, &instance(&query)) {
-            return refused;
+            return refused.into_response();
         }
         if image::sha256(&body) != digest {
-            return problem(422, "digest_mismatch");
+            return Refused(422, "digest_mismatch").into_response();
         }
         world.blobs.insert(digest, body.to_vec());
         StatusCode::NO_CONTENT.into_response()
@@ -567,7 +566,7 @@ async fn log_put(
         fence: query.fence,
     };
     let key = instance(&lease);
-    let written = s.change(|world| {
+    let written: Result<_, Refused> = s.change(|world| {
         under(world, &headers, &key)?;
         let log = world.logs.entry((key.0, key.1, query.stream)).or_default();
         let offset = usize::try_from(query.offset).unwrap();
@@ -586,6 +585,6 @@ async fn log_put(
     });
     match written {
         Ok(written) => maybe_lost(&s, "logs", answer(&written)),
-        Err(refused) => refused,
+        Err(refused) => refused.into_response(),
     }
 }
