@@ -6,6 +6,8 @@ BELLJAR_DATA_DIR=${BELLJAR_DATA_DIR:-/var/lib/belljar}
 BELLJAR_LOG_FILE=${BELLJAR_LOG_FILE:-/var/log/belljar.log}
 export BELLJAR_SERVER=${BELLJAR_SERVER:-http://127.0.0.1:8686}
 export BELLJAR_TOKEN_FILE=${BELLJAR_TOKEN_FILE:-$BELLJAR_DATA_DIR/token}
+# The daemon that setup talks to is the one that Belljar uses.
+case ${DOCKER_HOST:-} in unix://*) export BELLJAR_DOCKER_SOCKET=${BELLJAR_DOCKER_SOCKET:-${DOCKER_HOST#unix://}} ;; esac
 
 # belljar_ready: whether the server says that it is ready to work.
 belljar_ready() {
