@@ -103,8 +103,7 @@ fn hostile_expressions_end_soon() {
         "${{ size(params.list.map(x, x + params.text)) }}";
         200
     ]);
-    let small =
-        Context::new(json!({ "list": vec!["a"; 30], "text": "x".repeat(20_000) })).unwrap();
+    let small = Context::new(json!({ "list": vec!["a"; 30], "text": "x".repeat(20_000) })).unwrap();
     assert_eq!(
         evaluate("size(params.list.map(x, x + params.text))", &small),
         Ok(json!(30))

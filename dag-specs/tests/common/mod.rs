@@ -56,7 +56,6 @@ pub fn generated() -> Vec<(String, Vec<u8>)> {
     let anchors: String = (0..257).map(|n| format!("k{n}: &a{n} x\n")).collect();
     let aliases = format!("a: &a x\nb: [{}]\n", "*a, ".repeat(257));
     let list = format!("dag: long-list\ntasks: [{}]\n", "x,".repeat(600_000));
-    let events = format!("dag: events\ntasks: [{}]\n", "[],".repeat(400_000));
     let big_anchor = format!(
         "a: &a {}\nb: [{}]\n",
         "x".repeat(200_000),
@@ -82,7 +81,6 @@ pub fn generated() -> Vec<(String, Vec<u8>)> {
         ("generated-many-keys".into(), keys.into_bytes()),
         ("generated-repeated-keys".into(), repeated.into_bytes()),
         ("generated-many-values".into(), list.into_bytes()),
-        ("generated-many-events".into(), events.into_bytes()),
         (
             "generated-huge-scalar".into(),
             format!("dag: {}\n", "x".repeat(300_000)).into_bytes(),
