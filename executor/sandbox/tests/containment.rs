@@ -676,6 +676,44 @@ async fn a_container_taken_away_is_lost_and_not_a_success() {
     bench.close().await;
 }
 
+/// The executor died between the engine's start and its own note of it.
+#[tokio::test]
+async fn what_ended_before_it_was_verified_is_lost() {
+    let mut bench = Bench::new().await;
+    for (act, seconds, lost) in [("ok", "0", true), ("sleep", "5", false)] {
+        let spec = bench.spec(Tier::TrustedRunc, &[act, seconds]);
+        let name = spec.name();
+        bench.runtime.prepare(&spec).await.unwrap();
+        for command in ["start", "wait"].iter().take(if lost { 2 } else { 1 }) {
+            let done = std::process::Command::new("docker")
+                .args([*command, name.as_str()])
+                .output()
+                .unwrap();
+            assert!(done.status.success());
+        }
+        let started = bench.runtime.start(&name).await.unwrap();
+        assert_eq!(started.settings.iter().any(|s| s.source == "proc"), !lost);
+        bench.runtime.wait(&name).await.unwrap();
+        let finished = bench.end(&name, StopReason::Exited).await;
+        match finished.verdict {
+            Verdict::Lost { .. } if lost => {}
+            Verdict::Succeeded if !lost => {}
+            other => panic!("{act}: {other:?}"),
+        }
+    }
+    bench.close().await;
+}
+
+#[tokio::test]
+async fn the_weaker_sandbox_says_so() {
+    let mut bench = Bench::new().await;
+    let finished = bench.run(Tier::WeakerSandbox, &["ok"]).await;
+    assert_eq!(finished.verdict, Verdict::Succeeded);
+    let warning = finished.receipt.warning;
+    assert!(warning.contains("not the production sandbox"), "{warning}");
+    bench.close().await;
+}
+
 #[tokio::test]
 async fn an_image_travels_as_the_same_bytes_and_can_be_loaded_again() {
     let mut bench = Bench::new().await;

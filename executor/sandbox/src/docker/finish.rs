@@ -132,10 +132,16 @@ impl Inner {
     async fn lost(&self, record: &Record, known: bool, foreign: bool) -> Result<String> {
         let engine = self.engine.incarnation().await?;
         let restarted = engine != record.engine && !self.facts().live_restore;
+        let verified = record
+            .settings
+            .iter()
+            .any(|setting| setting.source == "spec");
         Ok(if foreign {
             "the container was replaced by another one of its name".to_owned()
         } else if !known {
             "the container vanished".to_owned()
+        } else if !verified && record.unverified.is_none() {
+            "it ended before its sandbox could be verified".to_owned()
         } else if restarted {
             "the container engine was restarted meanwhile".to_owned()
         } else {

@@ -4,6 +4,10 @@
 //! bytes from its beginning, so a follower that starts again skips what was delivered. The time in
 //! front of every piece is taken off and kept beside it.
 //!
+//! A log far over its cap loses its beginning to rotation. Then offsets would mean something else,
+//! so the time of the first piece ever seen is kept in a file, and a log that begins with another
+//! one counts as cut.
+//!
 //! The cap is by bytes and by pieces, both counted from the beginning, so the cut is at the same
 //! byte whoever reads and however often.
 
@@ -16,10 +20,18 @@ use bollard::container::LogOutput;
 use bollard::query_parameters::LogsOptionsBuilder;
 use bytes::{Buf, Bytes};
 use futures::{StreamExt, stream};
+use std::path::{Path, PathBuf};
 
 /// Follows from the offsets until the container ended and everything was read. After the cap the
 /// engine is still drained, so that the program is never blocked by a full pipe.
-pub(super) fn follow(docker: &Docker, name: &str, plan: &LogPlan, from: LogOffsets) -> LogFollower {
+/// `begins` is the file that keeps when the log began.
+pub(super) fn follow(
+    docker: &Docker,
+    name: &str,
+    plan: &LogPlan,
+    from: LogOffsets,
+    begins: PathBuf,
+) -> LogFollower {
     let options = LogsOptionsBuilder::default()
         .follow(true)
         .stdout(true)
@@ -27,7 +39,7 @@ pub(super) fn follow(docker: &Docker, name: &str, plan: &LogPlan, from: LogOffse
         .timestamps(true)
         .tail("all")
         .build();
-    let cutter = Cutter::new(plan, from);
+    let cutter = Cutter::new(plan, from, Some(begins));
     let pieces = docker.logs(name, Some(options)).boxed();
     stream::unfold((pieces, cutter), |(mut pieces, mut cutter)| async move {
         loop {
@@ -50,16 +62,19 @@ struct Cutter {
     bytes_left: u64,
     frames_left: u64,
     cut: bool,
+    /// Where the beginning is kept, until the first piece.
+    begins: Option<PathBuf>,
 }
 
 impl Cutter {
-    fn new(plan: &LogPlan, from: LogOffsets) -> Self {
+    fn new(plan: &LogPlan, from: LogOffsets, begins: Option<PathBuf>) -> Self {
         Self {
             from,
             at: LogOffsets::default(),
             bytes_left: plan.cap_bytes,
             frames_left: plan.cap_frames,
             cut: false,
+            begins,
         }
     }
 
@@ -72,6 +87,14 @@ impl Cutter {
             LogOutput::StdIn { .. } => return None,
         };
         let (at, bytes) = split_time(raw);
+        if self
+            .begins
+            .take()
+            .is_some_and(|file| begins_elsewhere(&file, at))
+        {
+            self.cut = true;
+            return Some(LogEvent::Truncated(self.from));
+        }
         if self.cut || bytes.is_empty() {
             return None;
         }
@@ -107,6 +130,18 @@ impl Cutter {
             at,
             bytes,
         }))
+    }
+}
+
+/// Whether a log begins at another time than when it was first seen. The first one to see it
+/// leaves its time in the file; one that cannot be read or written is taken to be the same.
+fn begins_elsewhere(file: &Path, at: Micros) -> bool {
+    match std::fs::read_to_string(file) {
+        Ok(text) => text.parse() != Ok(at.0),
+        Err(_) => {
+            let _ = std::fs::write(file, at.0.to_string());
+            false
+        }
     }
 }
 
@@ -173,7 +208,7 @@ mod tests {
     }
 
     fn read(plan: &LogPlan, from: LogOffsets, pieces: &[&str]) -> Vec<LogEvent> {
-        let mut cutter = Cutter::new(plan, from);
+        let mut cutter = Cutter::new(plan, from, None);
         pieces
             .iter()
             .filter_map(|text| cutter.piece(out(text)))
@@ -235,6 +270,28 @@ mod tests {
                 "from {from}"
             );
         }
+    }
+
+    #[test]
+    fn a_log_whose_beginning_was_rotated_away_counts_as_cut() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("begins");
+        let plan = plan(100, 100);
+        let from = LogOffsets {
+            stdout: 2,
+            stderr: 0,
+        };
+        let first = |piece, from| Cutter::new(&plan, from, Some(file.clone())).piece(piece);
+        let frame = first(out("one\n"), LogOffsets::default());
+        assert!(matches!(frame, Some(LogEvent::Frame(_))));
+        assert!(matches!(
+            first(out("one\n"), from),
+            Some(LogEvent::Frame(_))
+        ));
+        let later = LogOutput::StdOut {
+            message: "2026-11-20T14:00:00Z many\n".into(),
+        };
+        assert_eq!(first(later, from), Some(LogEvent::Truncated(from)));
     }
 
     #[test]

@@ -34,18 +34,20 @@ impl Inner {
             )));
         }
         let before = self.known(name).await?;
-        let started_before = started_at(before.state.as_ref());
-        if let Some(at) = started_before
-            && record.started_at.is_some()
+        let running = before.state.as_ref().and_then(|state| state.running) == Some(true);
+        if let Some(at) = started_at(before.state.as_ref())
+            && (record.started_at.is_some() || !running)
         {
+            // One that was started but not verified, and has ended since, is lost: see `finish`.
             return Ok(Started {
                 at,
                 settings: record.settings,
             });
         }
-        let spec = self
-            .start_watched(&record, started_before.is_some())
-            .await?;
+        // Before anything runs: where the engine sees another file system, nothing may.
+        let out = self.check_out_as_engine_sees_it(&record.plan).await?;
+        record.settings.push(out);
+        let spec = self.start_watched(&record, running).await?;
         let after = self.known(name).await?;
         let at = started_at(after.state.as_ref());
         let at = at.ok_or_else(|| SandboxError::Confused(format!("{name} did not start")))?;
@@ -75,7 +77,9 @@ impl Inner {
         let name = &record.plan.name;
         let stop = CancellationToken::new();
         let roots = self.engine.bundle_roots().await;
-        let watch = tokio::spawn(find_spec(roots, record.container.clone(), stop.clone()));
+        // On a thread of its own: a busy async worker could miss the moment.
+        let (id, stopped) = (record.container.clone(), stop.clone());
+        let watch = tokio::task::spawn_blocking(move || find_spec(&roots, &id, &stopped));
         let started = if running {
             Ok(())
         } else {
@@ -109,11 +113,16 @@ impl Inner {
         })?;
         let mut settings = check_spec(plan, &spec)?;
         settings.extend(check_cgroup(&self.cgroup(plan).limit_files(&plan.limits))?);
-        settings.push(self.check_out_as_engine_sees_it(plan).await?);
         let pid = state.and_then(|state| state.pid).unwrap_or(0);
         if let Some(process) = executing(pid).await {
             let device = device_of(&plan.mounts.out.mount)?;
             settings.extend(check_process(plan, &self.facts(), &device, &process)?);
+        } else {
+            settings.push(Setting {
+                field: "process".to_owned(),
+                value: "ended before it could be looked at".to_owned(),
+                source: "requested".to_owned(),
+            });
         }
         settings.extend(requested(plan));
         Ok(settings)
@@ -147,11 +156,14 @@ impl Inner {
     pub(super) async fn attach(&self, name: &AttemptName, from: LogOffsets) -> Result<LogFollower> {
         let record = Record::load(&self.state_dir, name)?;
         self.known(name).await?;
+        let begins = ContainerPlan::attempt_dir(&self.state_dir, name).join("log-begins");
+        let plan = &record.plan.log;
         Ok(logs::follow(
             &self.engine.docker,
             name.as_str(),
-            &record.plan.log,
+            plan,
             from,
+            begins,
         ))
     }
 
@@ -197,12 +209,12 @@ fn device_of(path: &Path) -> Result<String> {
 }
 
 /// Looks for a container's specification until it is there; once more after `stop`.
-async fn find_spec(roots: Vec<PathBuf>, id: String, stop: CancellationToken) -> Option<Value> {
+fn find_spec(roots: &[PathBuf], id: &str, stop: &CancellationToken) -> Option<Value> {
     loop {
         let last = stop.is_cancelled();
-        for root in &roots {
+        for root in roots {
             // A file still being written is no JSON and read again.
-            let bytes = tokio::fs::read(root.join(&id).join("config.json")).await;
+            let bytes = std::fs::read(root.join(id).join("config.json"));
             let spec = bytes
                 .ok()
                 .and_then(|bytes| serde_json::from_slice(&bytes).ok());
@@ -213,7 +225,7 @@ async fn find_spec(roots: Vec<PathBuf>, id: String, stop: CancellationToken) -> 
         if last {
             return None;
         }
-        tokio::time::sleep(SPEC_POLL).await;
+        std::thread::sleep(SPEC_POLL);
     }
 }
 
