@@ -51,15 +51,18 @@ pub(super) async fn analysis_list(
     Ok(list.answer(page, views::analysis))
 }
 
-/// The versions of an analysis, the highest first; all of them on one page.
-#[utoipa::path(get, path = "/analyses/{name}", tag = "analyses", params(("name" = String, Path)),
+/// The versions of an analysis, the highest first; all of them on one page, whatever its limit.
+#[utoipa::path(get, path = "/analyses/{name}", tag = "analyses", params(("name" = String, Path), PageQuery),
     responses((status = 200, body = Page<Analysis>),
         (status = 404, body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn analysis_versions(
     State(app): State<App>,
     caller: Caller,
     Path(name): Path<AnalysisName>,
+    Query(query): Query<PageQuery>,
 ) -> ApiResult<Json<Page<Analysis>>> {
+    // There is no second page, so a limit is only checked, and no cursor can be right.
+    List::new(&app, &format!("/analyses/{name}"), &[], &query)?;
     let mut rows = app.store().analysis_versions(&caller.tenant, &name).await?;
     if rows.is_empty() {
         return Err(ApiError::not_found("analysis", name));

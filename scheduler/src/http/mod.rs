@@ -311,6 +311,7 @@ fn document() -> OpenApi {
                 ))
                 .build(),
         )
+        .servers(Some([utoipa::openapi::Server::new(API)]))
         .security(Some([
             SecurityRequirement::new("token", [] as [&str; 0]),
             SecurityRequirement::new("session", [] as [&str; 0]),

@@ -86,8 +86,8 @@ pub(super) async fn request_list(
 }
 
 /// A request. With `wait`, held back until its run has ended.
-#[utoipa::path(get, path = "/requests/{request}", tag = "requests",
-    params(("request" = String, Path), WaitQuery),
+#[utoipa::path(get, path = "/requests/{id}", tag = "requests",
+    params(("id" = String, Path), WaitQuery),
     responses((status = 200, body = Request),
         (status = 404, body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn request_get(
@@ -106,8 +106,8 @@ pub(super) async fn request_get(
 }
 
 /// The bytes of the request's result.
-#[utoipa::path(get, path = "/requests/{request}/result", tag = "requests",
-    params(("request" = String, Path)),
+#[utoipa::path(get, path = "/requests/{id}/result", tag = "requests",
+    params(("id" = String, Path)),
     responses((status = 200, description = "The result as the program wrote it", content_type = "application/json"),
         (status = 409, body = Problem, content_type = "application/problem+json", description = "There is none yet")))]
 pub(super) async fn request_result(
@@ -121,8 +121,8 @@ pub(super) async fn request_result(
 }
 
 /// The artifacts of a request.
-#[utoipa::path(get, path = "/requests/{request}/artifacts", tag = "requests",
-    params(("request" = String, Path)), responses((status = 200, body = Artifacts)))]
+#[utoipa::path(get, path = "/requests/{id}/artifacts", tag = "requests",
+    params(("id" = String, Path)), responses((status = 200, body = Artifacts)))]
 pub(super) async fn request_artifacts(
     State(app): State<App>,
     caller: Caller,
@@ -136,8 +136,8 @@ pub(super) async fn request_artifacts(
 }
 
 /// The bytes of an artifact of a request.
-#[utoipa::path(get, path = "/requests/{request}/artifacts/{name}", tag = "requests",
-    params(("request" = String, Path), ("name" = String, Path), ArtifactQuery),
+#[utoipa::path(get, path = "/requests/{id}/artifacts/{name}", tag = "requests",
+    params(("id" = String, Path), ("name" = String, Path), ArtifactQuery),
     responses((status = 200, description = "The bytes", content_type = "application/octet-stream"),
         (status = 404, body = Problem, content_type = "application/problem+json")))]
 pub(super) async fn request_artifact(
@@ -152,8 +152,8 @@ pub(super) async fn request_artifact(
 }
 
 /// Cancels a request.
-#[utoipa::path(post, path = "/requests/{request}/cancel", tag = "requests",
-    params(("request" = String, Path)),
+#[utoipa::path(post, path = "/requests/{id}/cancel", tag = "requests",
+    params(("id" = String, Path)),
     responses((status = 202, body = RunCancelled), (status = 200, body = RunCancelled, description = "It had ended")))]
 pub(super) async fn request_cancel(
     State(app): State<App>,
