@@ -237,22 +237,13 @@ pub async fn run(node: &Arc<Node>, mut leftovers: Vec<Leftover>) {
     let mut registered_with = node.engine.info();
     let mut swept: Option<Instant> = None;
     loop {
-        let pause = match try_connect(node).await {
+        let pause = match look(node, &mut leftovers, &mut swept).await {
             Err(error) => {
                 node.engine.answers.send_replace(false);
                 node.availability.engine(Some(error.to_string()));
                 RETRY
             }
-            Ok(survey) => {
-                if survey.restarted || swept.is_none_or(|last| last.elapsed() > SWEEP) {
-                    swept = Some(Instant::now());
-                    recover::recover(node, std::mem::take(&mut leftovers)).await;
-                }
-                node.engine.answers.send_replace(true);
-                let unfit = match survey.unfit {
-                    Some(unfit) => Some(unfit),
-                    None => self_test(node).await,
-                };
+            Ok(unfit) => {
                 let fit = unfit.is_none();
                 node.engine.set_fit(fit);
                 node.availability.engine(unfit);
@@ -263,6 +254,25 @@ pub async fn run(node: &Arc<Node>, mut leftovers: Vec<Leftover>) {
         // Either somebody complains or it is time.
         let _ = tokio::time::timeout(pause, node.engine.suspected.notified()).await;
     }
+}
+
+/// Asks the engine and does what it makes possible; gives why no sandbox can be run here, if so.
+async fn look(
+    node: &Arc<Node>,
+    leftovers: &mut Vec<Leftover>,
+    swept: &mut Option<Instant>,
+) -> Result<Option<String>, SandboxError> {
+    let survey = try_connect(node).await?;
+    if survey.restarted || swept.is_none_or(|last| last.elapsed() > SWEEP) {
+        *swept = None;
+        recover::recover(node, leftovers).await?;
+        *swept = Some(Instant::now());
+    }
+    node.engine.answers.send_replace(true);
+    Ok(match survey.unfit {
+        Some(unfit) => Some(unfit),
+        None => self_test(node).await,
+    })
 }
 
 /// Registers again where this host is not what the scheduler was told.

@@ -14,10 +14,6 @@ use belljar_ids::Cause;
 use belljar_sandbox::{AttemptName, SandboxError, Stage};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
-
-/// How long to wait before the engine is asked again what it has.
-const RETRY: Duration = Duration::from_secs(1);
 
 /// An attempt of an earlier incarnation, listed in heartbeats but not at work yet.
 pub struct Leftover {
@@ -60,22 +56,22 @@ pub fn report_fixed(node: &Arc<Node>, leftovers: Vec<Leftover>) -> Vec<Leftover>
     rest
 }
 
-/// Takes up leftovers and sweeps the rest. Called when the engine answers for the first time, and
-/// whenever it has been restarted.
-pub async fn recover(node: &Arc<Node>, leftovers: Vec<Leftover>) {
+/// Takes up leftovers and sweeps the rest. Called when the engine answers for the first time,
+/// whenever it has been restarted, and now and then.
+///
+/// # Errors
+///
+/// The engine's, and then nothing was done.
+pub async fn recover(node: &Arc<Node>, leftovers: &mut Vec<Leftover>) -> Result<(), SandboxError> {
     // Nothing may come into being while it is decided what is a leftover.
     let preparing = node.preparing.write().await;
+    let found = list(node).await?;
     let mine: BTreeSet<AttemptName> = leftovers.iter().map(|l| l.entry.name.clone()).collect();
     // Attempts that are at work look after themselves.
     let mut keep: BTreeSet<AttemptName> = node.registry.names();
     keep.retain(|name| !mine.contains(name));
     let mut going_on = Vec::new();
-    let found = if leftovers.is_empty() {
-        BTreeMap::new()
-    } else {
-        list(node).await
-    };
-    for leftover in leftovers {
+    for leftover in leftovers.drain(..) {
         let fate = decide(node, &leftover, &found);
         tracing::info!(attempt = %leftover.place.key(), ?fate, "found in the journal");
         if fate.keeps() {
@@ -88,22 +84,12 @@ pub async fn recover(node: &Arc<Node>, leftovers: Vec<Leftover>) {
     for (leftover, fate) in going_on {
         go_on(node, leftover, fate);
     }
+    Ok(())
 }
 
-async fn list(node: &Node) -> BTreeMap<AttemptName, Stage> {
-    loop {
-        let found = match node.engine.runtime() {
-            Ok(runtime) => runtime.list().await,
-            Err(error) => Err(error),
-        };
-        match found {
-            Ok(found) => return found.into_iter().map(|f| (f.name, f.stage)).collect(),
-            Err(error) => {
-                tracing::warn!(%error, "failed to ask the engine what it has; trying again");
-                tokio::time::sleep(RETRY).await;
-            }
-        }
-    }
+async fn list(node: &Node) -> Result<BTreeMap<AttemptName, Stage>, SandboxError> {
+    let found = node.engine.runtime()?.list().await?;
+    Ok(found.into_iter().map(|f| (f.name, f.stage)).collect())
 }
 
 fn decide(node: &Node, leftover: &Leftover, found: &BTreeMap<AttemptName, Stage>) -> Fate {
