@@ -48,6 +48,13 @@ pub(crate) fn before_collecting(
             "it manipulated the runtime outside of it; this is never retried",
         ));
     }
+    if let Some(check) = stopped.checks.iter().find(|check| !check.passed) {
+        return Some(failed(
+            CauseKind::Tampering,
+            format!("after the container had ended: {}", check.detail),
+            "it manipulated the runtime outside of it; this is never retried",
+        ));
+    }
     if !stopped.ended_by_itself {
         match stopped.reason {
             StopReason::TimedOut => return Some(Verdict::TimedOut),

@@ -21,8 +21,9 @@ use crate::volume;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// How long the processes of a container that ended may take to vanish by themselves.
-const TEARDOWN: Duration = Duration::from_secs(2);
+/// How long the processes of a container that ended may take to vanish by themselves. On a busy
+/// host taking down gVisor takes seconds; a program that outlives its end has all the time.
+const TEARDOWN: Duration = Duration::from_secs(10);
 
 impl Inner {
     pub(super) async fn finish(
