@@ -37,18 +37,14 @@ fn main() -> ExitCode {
     if let Ok(settings) = std::env::var(BE_EXECUTOR) {
         return runtime().block_on(be_executor(&settings));
     }
-    let wanted: Vec<String> = std::env::args()
-        .skip(1)
-        .filter(|a| !a.starts_with('-'))
-        .collect();
-    if std::env::args().any(|argument| argument == "--list") {
-        println!("adopt: test");
-        return ExitCode::SUCCESS;
-    }
+    let wanted = names_wanted();
+    let only_list = std::env::args().any(|argument| argument == "--list");
     macro_rules! run {
         ($($test:ident),+ $(,)?) => {$(
             let name = stringify!($test);
-            if wanted.is_empty() || wanted.iter().any(|part| name.contains(part.as_str())) {
+            if only_list {
+                println!("{name}: test");
+            } else if wanted.is_empty() || wanted.iter().any(|part| name.contains(part.as_str())) {
                 // A panic ends the program with its code.
                 runtime().block_on($test());
                 println!("test {name} ... ok");
@@ -65,6 +61,28 @@ fn main() -> ExitCode {
         two_executors_cannot_share_a_folder,
     );
     ExitCode::SUCCESS
+}
+
+/// The names in the arguments, as the usual test harness takes them; its options are passed over.
+fn names_wanted() -> Vec<String> {
+    let with_value = [
+        "--test-threads",
+        "--skip",
+        "--format",
+        "--color",
+        "--logfile",
+        "-Z",
+    ];
+    let mut wanted = Vec::new();
+    let mut arguments = std::env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        if with_value.contains(&argument.as_str()) {
+            arguments.next();
+        } else if !argument.starts_with('-') {
+            wanted.push(argument);
+        }
+    }
+    wanted
 }
 
 async fn be_executor(settings: &str) -> ExitCode {
