@@ -99,7 +99,7 @@ impl Default for Policy {
             engine_floor: (20, 10),
             ceilings: Ceilings::default(),
             out_inodes: 4096,
-            result_bytes: 16 * MIB,
+            result_bytes: 4 * MIB,
             result_depth: 64,
             open_files: 1024,
             shm_bytes: 16 * MIB,

@@ -57,6 +57,9 @@ pub(crate) struct Record {
     pub settings: Vec<Setting>,
     /// Whether the sandbox in force was not the one ordered.
     pub unverified: Option<String>,
+    /// Whether it was killed by us while it ran.
+    #[serde(default)]
+    pub killed: bool,
     /// How it ended, once it did.
     pub stopped: Option<Stopped>,
 }

@@ -34,7 +34,7 @@ impl Inner {
     ) -> Result<Finished> {
         let mut record = Record::load(&self.state_dir, name)?;
         if record.stopped.is_none() {
-            record.stopped = Some(self.stop(&record, reason).await?);
+            record.stopped = Some(self.stop(&mut record, reason).await?);
             record.save(&self.state_dir)?;
         }
         self.remove(name).await?;
@@ -59,8 +59,8 @@ impl Inner {
     }
 
     /// Makes sure that nothing of it lives and gathers the facts of its end.
-    async fn stop(&self, record: &Record, reason: StopReason) -> Result<Stopped> {
-        let name = &record.plan.name;
+    async fn stop(&self, record: &mut Record, reason: StopReason) -> Result<Stopped> {
+        let name = &record.plan.name.clone();
         let container = self.inspect(name).await?;
         let before = container.as_ref().and_then(|found| found.state.clone());
         let started = super::start::started_at(before.as_ref()).is_some();
@@ -70,7 +70,12 @@ impl Inner {
         } else {
             self.survivors(record).await?
         };
-        self.kill(name).await?;
+        if running && !record.killed {
+            // On disk first: a second try after a crash finds it dead and must know by whom.
+            record.killed = true;
+            record.save(&self.state_dir)?;
+        }
+        self.kill_all(name).await?;
         let after = if started {
             self.settled(name).await?
         } else {
@@ -85,7 +90,7 @@ impl Inner {
             reason,
             lost: self.lost(record, exit.is_some(), foreign).await?,
             exit,
-            ended_by_itself: started && !running,
+            ended_by_itself: started && !record.killed,
             usage,
             checks: vec![
                 Check {

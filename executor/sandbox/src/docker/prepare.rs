@@ -93,6 +93,7 @@ impl Inner {
             started_at: None,
             settings: Vec::new(),
             unverified: None,
+            killed: false,
             stopped: None,
         };
         record.save(&self.state_dir)?;

@@ -99,6 +99,28 @@ impl Inner {
     }
 
     pub(super) async fn kill(&self, name: &AttemptName) -> Result<()> {
+        self.note_kill(name).await?;
+        self.kill_all(name).await
+    }
+
+    /// Notes before a kill that whatever comes of it is not the program's own end. Asks the
+    /// cgroup, which answers without the engine.
+    async fn note_kill(&self, name: &AttemptName) -> Result<()> {
+        let mut record = match Record::load(&self.state_dir, name) {
+            Ok(record) if !record.killed && record.stopped.is_none() => record,
+            // Noted already, or nothing to note it of.
+            _ => return Ok(()),
+        };
+        let cgroup = self.cgroup(&record.plan);
+        if !blocking(move || cgroup.processes()).await?.is_empty() {
+            record.killed = true;
+            record.save(&self.state_dir)?;
+        }
+        Ok(())
+    }
+
+    /// Kills without noting it.
+    pub(super) async fn kill_all(&self, name: &AttemptName) -> Result<()> {
         let options = KillContainerOptionsBuilder::default()
             .signal("SIGKILL")
             .build();
@@ -127,7 +149,8 @@ impl Inner {
     }
 
     pub(super) async fn remove(&self, name: &AttemptName) -> Result<()> {
-        self.kill(name).await?;
+        self.note_kill(name).await?;
+        self.kill_all(name).await?;
         let options = RemoveContainerOptionsBuilder::default()
             .force(true)
             .v(true)

@@ -103,6 +103,8 @@ fn read<R: Read>(
 ) -> Result<BTreeMap<String, Seen>, ArchiveError> {
     let mut seen = BTreeMap::new();
     let mut left = limits.bytes;
+    // A few documents are needed; an archive full of them must not fill the memory.
+    let mut keep = limits.json_bytes.saturating_mul(4);
     let mut archive = Archive::new(reader.take(limits.bytes.saturating_add(1)));
     for entry in archive.entries()?.raw(true) {
         let mut entry = entry?;
@@ -116,7 +118,8 @@ fn read<R: Read>(
         left = left
             .checked_sub(entry.size())
             .ok_or_else(|| too_large("bytes", limits.bytes))?;
-        let content = content(&mut entry, &name, limits)?;
+        let content = content(&mut entry, &name, limits, keep)?;
+        keep -= content.bytes.as_ref().map_or(0, |bytes| bytes.len() as u64);
         if let Some(hex) = name.strip_prefix(BLOBS)
             && hex != content.digest.hex()
         {
@@ -160,6 +163,7 @@ fn content(
     entry: &mut impl Read,
     name: &str,
     limits: &ArchiveLimits,
+    keep: u64,
 ) -> Result<Seen, ArchiveError> {
     let mut hasher = Sha256::new();
     let mut size = 0_u64;
@@ -172,7 +176,7 @@ fn content(
         }
         hasher.update(&buffer[..read]);
         size += read as u64;
-        if size > limits.json_bytes {
+        if size > limits.json_bytes.min(keep) {
             kept = None;
         }
         if let Some(kept) = &mut kept {

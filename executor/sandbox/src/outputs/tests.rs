@@ -192,7 +192,7 @@ fn results_that_are_missing_or_wrong_say_what_is_wrong_without_quoting() {
         assert_eq!(kind, CauseKind::ResultInvalid);
         assert!(!message.contains("secret"), "{message}");
     }
-    case.write("result.json", &vec![b' '; (16 << 20) + 1]);
+    case.write("result.json", &vec![b' '; (4 << 20) + 1]);
     assert_eq!(case.fails().0, CauseKind::OutputLimit);
     case.write("result.json", br#"{"posts": 1}"#);
     std::fs::remove_dir_all(case.path("plots")).unwrap();

@@ -121,6 +121,15 @@ async fn a_cancelled_attempt_is_killed_unless_it_had_ended() {
             "it had ended by itself"
         );
     }
+    // Killed first and finished later, as by an executor that died in between.
+    let spec = bench.spec(Tier::TrustedRunc, &["sleep", "60"]);
+    let name = spec.name();
+    bench.runtime.prepare(&spec).await.unwrap();
+    bench.runtime.start(&name).await.unwrap();
+    bench.runtime.kill(&name).await.unwrap();
+    let finished = bench.end(&name, StopReason::Cancelled).await;
+    assert_eq!(finished.verdict, Verdict::Cancelled, "it was killed by us");
+    assert!(!finished.ended_by_itself);
     let spec = bench.spec(Tier::Gvisor, &["ok"]);
     bench.runtime.prepare(&spec).await.unwrap();
     let finished = bench.end(&spec.name(), StopReason::Cancelled).await;
