@@ -194,7 +194,6 @@ fn now() -> Micros {
 }
 
 /// Everything that this server answers.
-#[must_use]
 pub fn router(app: App) -> Router {
     let (public, document, _) = public(app.clone()).finish();
     let (executors, _, _) = executor_table(app.clone()).finish();

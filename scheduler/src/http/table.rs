@@ -164,7 +164,6 @@ impl Table {
     }
 
     /// The router, its description and the list of its routes.
-    #[must_use]
     pub fn finish(self) -> (axum::Router<App>, utoipa::openapi::OpenApi, Vec<Route>) {
         let (router, document) = self.router.split_for_parts();
         (router, document, self.routes)

@@ -86,11 +86,14 @@ async fn attempts(app: &App, caller: &Caller, key: &InstanceKey) -> ApiResult<Ve
     let mut names: HashMap<ExecutorId, Option<String>> = HashMap::new();
     let mut attempts = Vec::with_capacity(rows.len());
     for row in rows.into_iter().rev() {
-        if !names.contains_key(&row.executor) {
-            let found = executor_ref(app, caller, row.executor).await?;
-            names.insert(row.executor, found.name);
-        }
-        let executor = names.get(&row.executor).cloned().flatten();
+        let executor = match names.get(&row.executor) {
+            Some(name) => name.clone(),
+            None => {
+                let name = executor_ref(app, caller, row.executor).await?.name;
+                names.insert(row.executor, name.clone());
+                name
+            }
+        };
         let stdout = app
             .logs()
             .size(&log_key(caller, &row, Stream::Stdout))

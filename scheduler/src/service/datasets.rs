@@ -11,6 +11,7 @@ use belljar_manifest::code;
 use belljar_manifest::{Diagnostic, MediaType};
 use belljar_store::DatasetUse;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 /// The longest description, in characters.
@@ -113,14 +114,17 @@ impl Service {
         let mut runs: HashMap<RunId, (Arc<RunPlan>, Vec<TaskRow>)> = HashMap::new();
         let mut views = Vec::with_capacity(uses.len());
         for used in uses {
-            if !runs.contains_key(&used.run) {
-                let found = self.store.run_get(&by.tenant, used.run).await?;
-                let (_, plan) = found
-                    .ok_or_else(|| ServiceError::Stored(format!("{} is not there", used.run)))?;
-                let tasks = self.store.task_list(&by.tenant, used.run).await?;
-                runs.insert(used.run, (plan, tasks));
-            }
-            let (plan, tasks) = &runs[&used.run];
+            let (plan, tasks) = match runs.entry(used.run) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(new) => {
+                    let found = self.store.run_get(&by.tenant, used.run).await?;
+                    let (_, plan) = found.ok_or_else(|| {
+                        ServiceError::Stored(format!("{} is not there", used.run))
+                    })?;
+                    let tasks = self.store.task_list(&by.tenant, used.run).await?;
+                    new.insert((plan, tasks))
+                }
+            };
             views.push(view(used, plan, tasks)?);
         }
         Ok(views)

@@ -133,6 +133,10 @@ impl LogStore {
                 Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Bytes::new()),
                 Err(error) => return Err(error.into()),
             };
+            // Before the seek, which the system refuses beyond what a file can ever be.
+            if file.metadata()?.len() <= offset {
+                return Ok(Bytes::new());
+            }
             file.seek(SeekFrom::Start(offset))?;
             let mut bytes = Vec::new();
             file.take(max).read_to_end(&mut bytes)?;

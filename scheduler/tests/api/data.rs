@@ -185,7 +185,7 @@ async fn a_line_is_readable_as_soon_as_it_arrives() {
         "stream=both",
         "limit=0",
         "limit=99999999",
-        "offset=18446744073709551615",
+        "offset=18446744073709551616",
         "offset=-1",
         "x=1",
     ] {

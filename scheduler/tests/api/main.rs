@@ -1,6 +1,6 @@
 //! The API as its callers meet it: a real server on a loopback port, a real database in a file of its
 //! own, a real leader, and an executor that speaks the protocol and runs nothing.
-#![expect(clippy::unwrap_used, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 mod blobs;
 mod browser;
