@@ -13,7 +13,7 @@ use crate::runtime::{Adopted, Found, Stage, Swept};
 use bollard::models::{ContainerInspectResponse, ContainerSummaryStateEnum};
 use bollard::query_parameters::ListContainersOptionsBuilder;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 impl Inner {
     pub(super) async fn list(&self) -> Result<Vec<Found>> {
@@ -119,9 +119,12 @@ impl Inner {
                 Ok(()) => swept.containers.push(found.name),
             }
         }
+        // In this order: an attempt's folder is made before its parameters, so one that is being
+        // prepared right now is kept.
+        let params = params_files(&self.state_dir)?;
         let kept = self.folders()?;
         let state_dir = self.state_dir.clone();
-        let files = blocking(move || sweep_params(&state_dir, &kept)).await;
+        let files = blocking(move || sweep_params(&state_dir, &params, &kept)).await;
         match first_error.or(files.err()) {
             Some(error) => Err(error),
             None => Ok(swept),
@@ -129,17 +132,24 @@ impl Inner {
     }
 }
 
-/// Parameters of attempts that are not there any more.
-fn sweep_params(state_dir: &Path, kept: &BTreeSet<AttemptName>) -> Result<()> {
+fn params_files(state_dir: &Path) -> Result<Vec<PathBuf>> {
+    let dir = state_dir.join("params");
+    let entries = std::fs::read_dir(&dir).map_err(SandboxError::host("list", &dir))?;
+    Ok(entries.flatten().map(|entry| entry.path()).collect())
+}
+
+/// Removes the parameters of attempts that are not there any more.
+fn sweep_params(state_dir: &Path, found: &[PathBuf], kept: &BTreeSet<AttemptName>) -> Result<()> {
     let kept: BTreeSet<_> = kept
         .iter()
         .map(|name| ContainerPlan::params_file(state_dir, name))
         .collect();
-    let dir = state_dir.join("params");
-    let entries = std::fs::read_dir(&dir).map_err(SandboxError::host("list", &dir))?;
-    for file in entries.flatten().map(|entry| entry.path()) {
-        if !kept.contains(&file) {
-            std::fs::remove_file(&file).map_err(SandboxError::host("remove", file))?;
+    for file in found.iter().filter(|file| !kept.contains(*file)) {
+        match std::fs::remove_file(file) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(SandboxError::host("remove", file)(error));
+            }
+            _ => {}
         }
     }
     Ok(())

@@ -1,7 +1,7 @@
 //! The runtime that stands on a Docker engine of this host.
 //!
 //! Owns: everything that knows `bollard`, container ids, the engine's folders and processes. Leaves
-//! to others: every decision ([`crate::plan`], [`crate::readback`], [`crate::verdict`]).
+//! to others: every decision ([`crate::plan`], `readback`, `verdict`).
 //!
 //! Containers are named by their attempt, and every call goes by that name, so a call repeated
 //! after a crash meets what the first one made.

@@ -2,7 +2,7 @@
 //!
 //! Owns: every decision about a container. One pure function makes it; nothing that carries it
 //! out has a choice left. Leaves to others: carrying it out ([`crate::docker`]) and checking that
-//! it is in force ([`crate::readback`]).
+//! it is in force (`readback`).
 //!
 //! The fields carry the names of the Docker Engine API (version 1.41), which is the oldest one
 //! spoken; the reasons are in `docs/security/sandbox.md`.
