@@ -1,7 +1,7 @@
 //! What a program sees and reaches.
 
 use crate::harness::{Bench, TIERS};
-use belljar_sandbox::{Runtime as _, Severity, Tier, Verdict};
+use belljar_sandbox::{InputKind, InputMount, InputSource, Runtime as _, Severity, Tier, Verdict};
 use serde_json::json;
 
 #[tokio::test]
@@ -183,5 +183,35 @@ async fn the_weaker_sandbox_says_so() {
     assert_eq!(finished.verdict, Verdict::Succeeded);
     let warning = finished.receipt.warning;
     assert!(warning.contains("not the production sandbox"), "{warning}");
+    bench.close().await;
+}
+
+#[tokio::test]
+async fn many_inputs_files_and_folders_are_all_mounted() {
+    let mut bench = Bench::new().await;
+    let root = bench.input_root();
+    for tier in TIERS {
+        let mut spec = bench.spec(tier, &["facts"]);
+        for n in 0..40 {
+            let (path, kind) = (
+                root.join(format!("{n}")),
+                [InputKind::File, InputKind::Folder],
+            );
+            let kind = kind[n % 2];
+            match kind {
+                InputKind::File => std::fs::write(&path, "x").unwrap(),
+                InputKind::Folder => std::fs::create_dir_all(&path).unwrap(),
+            }
+            spec.inputs.push(InputMount {
+                name: format!("input-{n}").parse().unwrap(),
+                source: InputSource::HostPath(path),
+                kind,
+                digest: None,
+            });
+        }
+        let finished = bench.run_spec(&spec).await;
+        assert_eq!(bench.result(&finished)["data"], "private");
+        assert_eq!(finished.receipt.inputs.len(), 41);
+    }
     bench.close().await;
 }
