@@ -52,6 +52,8 @@ analyses_tests() {
 	done
 }
 web_tests() { (cd web && npm run --silent check); }
+# A real browser against a real server with real containers.
+browser_tests() { (cd web && npm run --silent e2e); }
 script_tests() { "$PYTHON" -m unittest discover -s scripts/tests; }
 web_build() { make web && echo "built"; }
 
@@ -97,6 +99,7 @@ all)
 	stage analyses-tests analyses_tests
 	stage script-tests script_tests
 	stage web-tests web_tests
+	stage browser-tests browser_tests
 	;;
 *) die "usage: test.sh [lint]" 64 ;;
 esac
