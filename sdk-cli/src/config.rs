@@ -21,9 +21,12 @@ pub const DEFAULT_DATA_DIR: &str = "/var/lib/belljar";
 /// The longest token file that is read, bytes.
 const TOKEN_FILE_LIMIT: u64 = 4096;
 
+/// Gives an environment variable's value.
+type Lookup = dyn Fn(&str) -> Option<OsString> + Send + Sync;
+
 /// What the process was started with, beside its arguments.
 pub struct Environment {
-    var: Box<dyn Fn(&str) -> Option<OsString> + Send + Sync>,
+    var: Box<Lookup>,
 }
 
 impl Environment {

@@ -214,7 +214,7 @@ pub fn size(bytes: u64) -> String {
         rest >>= 10;
     }
     // `rest` is in 1/1,024 of the unit.
-    format!("{}.{} {unit}", rest >> 10, (rest & 1023) * 10 >> 10)
+    format!("{}.{} {unit}", rest >> 10, ((rest & 1023) * 10) >> 10)
 }
 
 /// The first twelve digits of a digest: enough to tell versions apart by eye.

@@ -55,3 +55,32 @@ pub const fn final_state(cause: Cause) -> TaskState {
         },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The table in `docs/states.md` says exactly what the code does.
+    #[test]
+    fn the_documented_costs_are_the_real_ones() {
+        let page = include_str!("../../../docs/states.md");
+        for cause in Cause::ALL {
+            let spends = match Spends::of(*cause) {
+                Spends::Try => "a try",
+                Spends::Infrastructure => "infrastructure",
+                Spends::Final => "nothing",
+            };
+            let row = format!("| `{cause}` | {spends} | `{}` |", final_state(*cause));
+            assert!(
+                page.lines().any(|line| line == row),
+                "docs/states.md lacks: {row}"
+            );
+        }
+        for state in TaskState::ALL {
+            assert!(
+                page.contains(&format!("`{state}`")),
+                "docs/states.md lacks `{state}`"
+            );
+        }
+    }
+}

@@ -320,9 +320,9 @@ fn final_run_state(active: &ActiveRun) -> RunState {
     if active.row.state == RunState::Cancelling && all.any(|i| state(i) == TaskState::Cancelled) {
         return RunState::Cancelled;
     }
-    let leaves = (0..active.instances.len()).filter(|i| active.downstream[*i].is_empty());
+    let mut leaves = (0..active.instances.len()).filter(|i| active.downstream[*i].is_empty());
     let good = |i: usize| matches!(state(i), TaskState::Succeeded | TaskState::Skipped);
-    if leaves.map(good).all(|ok| ok) {
+    if leaves.all(good) {
         RunState::Succeeded
     } else {
         RunState::Failed

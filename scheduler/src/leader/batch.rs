@@ -66,7 +66,6 @@ enum Tried {
 }
 
 impl<'a> Lead<'a> {
-    #[expect(clippy::too_many_arguments)]
     pub async fn begin(
         store: &'a Store,
         config: &'a Config,

@@ -76,15 +76,10 @@ pub(super) struct Queues {
 }
 
 pub(super) fn queues() -> (Senders, Queues) {
-    let pairs = Class::ALL.map(|class| mpsc::channel(class.capacity()));
-    let mut receivers = Vec::with_capacity(pairs.len());
-    let senders = pairs.map(|(sender, receiver)| {
-        receivers.push(receiver);
-        sender
-    });
-    // As many receivers as there are classes, because `map` visited each pair once.
-    #[expect(clippy::unwrap_used)]
-    let receivers = receivers.try_into().unwrap_or_else(|_| None.unwrap());
+    let [complete, cancel, claim, read, submit] =
+        Class::ALL.map(|class| mpsc::channel(class.capacity()));
+    let senders = [complete.0, cancel.0, claim.0, read.0, submit.0];
+    let receivers = [complete.1, cancel.1, claim.1, read.1, submit.1];
     (senders, Queues { receivers })
 }
 
