@@ -114,6 +114,7 @@ fn reference() -> String {
         let mut command = command.bin_name(&words).term_width(100);
         let help = command.render_long_help().to_string();
         // What is the same everywhere is told once.
+        let help = help.replace("\n  -V, --version\n          Print version\n", "");
         let (help, rest) = help.split_once("\nEverywhere:\n").unwrap_or((&help, ""));
         let after = rest
             .find("\nExample")

@@ -33,6 +33,8 @@ pub enum DatasetCommand {
     #[command(
         after_long_help = "Example:\n  belljar dataset show posts\n  belljar dataset show posts --version 3"
     )]
+    // The version meant here is the dataset's; a binary that hands `--version` down must not clash with it.
+    #[command(disable_version_flag = true)]
     Show {
         /// The dataset
         name: DatasetName,

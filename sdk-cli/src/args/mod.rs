@@ -169,6 +169,8 @@ pub fn command() -> clap::Command {
         .subcommand_required(true);
     let root = clap::Command::new("belljar")
         .about("Runs other people's analyses on private data, under glass")
+        .version(env!("CARGO_PKG_VERSION"))
+        .propagate_version(true)
         .subcommand_required(true)
         .arg_required_else_help(true);
     let root = ClientCommand::augment_subcommands(ClientArgs::augment_args(root));

@@ -129,6 +129,9 @@ impl ClientError {
             Self::Local { source, .. } if source.kind() == io::ErrorKind::NotFound => {
                 ExitCode::NotFound
             }
+            Self::Local { source, .. } if source.kind() == io::ErrorKind::InvalidInput => {
+                ExitCode::Usage
+            }
             Self::Local { .. } => ExitCode::Internal,
             Self::Changed(_) => ExitCode::Conflict,
             Self::Problem(answered) => answered

@@ -1,5 +1,13 @@
 //! The command line in this process, with its outputs caught and an environment of its own.
-#![allow(dead_code, reason = "each test binary uses a part of it")]
+#![allow(
+    dead_code,
+    unused_imports,
+    reason = "each test binary uses a part of it"
+)]
+
+mod server;
+
+pub use server::{DAG, MANIFEST, Server, with_dag};
 
 use belljar_ids::Digest;
 use belljar_manifest::Manifest;
@@ -19,7 +27,7 @@ use std::sync::{Arc, Mutex};
 
 /// The binary's command line, as far as it is the client's.
 #[derive(Debug, clap::Parser)]
-#[command(name = "belljar")]
+#[command(name = "belljar", version, propagate_version = true)]
 struct Cli {
     #[command(flatten)]
     args: ClientArgs,
