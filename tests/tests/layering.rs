@@ -3,8 +3,9 @@
 //! Owns: the comparison. The rules themselves are the table's, so that they are changed where people
 //! read them. A row lists the crates of ours that a crate may import, and in its last column, as code,
 //! the libraries that only the crates naming them there may import. Development dependencies on our
-//! own crates count: a test that needs a higher crate belongs here, in the whole-system tests. Those on
-//! libraries do not: a test of a client may well put up a small server.
+//! own crates count too, unless the row allows them with "in tests": what a test of one crate needs of a
+//! higher one is to be seen in the table. Those on libraries do not count: a test of a client may well
+//! put up a small server.
 
 #![expect(
     clippy::expect_used,
@@ -20,6 +21,8 @@ use std::process::Command;
 struct Row {
     /// Names of our crates that may be imported; `None` is "all".
     may_import: Option<BTreeSet<String>>,
+    /// Names of our crates that its tests may import besides.
+    in_tests: BTreeSet<String>,
     /// Libraries that this crate may import and those that name them nowhere may not.
     holds: BTreeSet<String>,
 }
@@ -39,6 +42,13 @@ fn code_in(cell: &str) -> BTreeSet<String> {
         .collect()
 }
 
+/// The full names in a list of short ones.
+fn our_crates(list: &str) -> BTreeSet<String> {
+    let names = list.split(',').map(str::trim);
+    let names = names.filter(|name| !name.is_empty());
+    names.map(|name| format!("belljar-{name}")).collect()
+}
+
 /// The rows of the table of crates, by the name of the crate (a name may end in `*`).
 fn rows(text: &str) -> BTreeMap<String, Row> {
     let lines = text
@@ -49,21 +59,13 @@ fn rows(text: &str) -> BTreeMap<String, Row> {
         .map(|line| {
             let cells: Vec<_> = line.trim_matches('|').split('|').map(str::trim).collect();
             assert_eq!(cells.len(), 4, "a row has four cells: {line}");
-            let may_import = (cells[2] != "all").then(|| {
-                let names = cells[2]
-                    .split(',')
-                    .map(str::trim)
-                    .filter(|name| !name.is_empty());
-                names.map(|name| format!("belljar-{name}")).collect()
-            });
-            let name = cells[0].trim_matches('`').to_owned();
-            (
-                name,
-                Row {
-                    may_import,
-                    holds: code_in(cells[3]),
-                },
-            )
+            let (may, in_tests) = cells[2].split_once("; in tests").unwrap_or((cells[2], ""));
+            let row = Row {
+                may_import: (may != "all").then(|| our_crates(may)),
+                in_tests: our_crates(in_tests),
+                holds: code_in(cells[3]),
+            };
+            (cells[0].trim_matches('`').to_owned(), row)
         })
         .collect()
 }
@@ -137,10 +139,10 @@ fn breaches(rows: &BTreeMap<String, Row>, packages: &BTreeMap<String, Imports>) 
             .iter()
             .filter(|&name| packages.contains_key(name));
         for import in ours {
-            if row
-                .may_import
-                .as_ref()
-                .is_some_and(|names| !names.contains(import))
+            let only_in_tests = !imports.shipped.contains(import);
+            let may = row.may_import.as_ref();
+            if may.is_some_and(|names| !names.contains(import))
+                && !(only_in_tests && row.in_tests.contains(import))
             {
                 found.push(format!("{package} may not import {import}"));
             }
@@ -190,19 +192,23 @@ fn each_kind_of_breach_is_found() {
     let rows = rows(
         "| crate | folder | may import, of ours | alone holds |\n| --- | --- | --- | --- |\n\
          | `belljar-ids` | `x` | | |\n| `belljar-store` | `x` | ids | `sqlx`, SQL |\n\
+         | `belljar-wire` | `x` | ids; in tests store | |\n\
          | `analysis-*` | `x` | | |\n| `belljar-gone` | `x` | | |\n| `belljar` | `x` | all | |\n\nmore",
     );
-    let package = |name: &str, dependencies: &[&str]| {
-        let all: BTreeSet<_> = dependencies.iter().map(|&one| one.to_owned()).collect();
-        let shipped = all.clone();
+    let package = |name: &str, shipped: &[&str], for_tests: &[&str]| {
+        let names = |list: &[&str]| list.iter().map(|&one| one.to_owned()).collect();
+        let shipped: BTreeSet<String> = names(shipped);
+        let for_tests: BTreeSet<String> = names(for_tests);
+        let all = shipped.union(&for_tests).cloned().collect();
         (name.to_owned(), Imports { all, shipped })
     };
     let packages = BTreeMap::from([
-        package("belljar-ids", &["belljar-store", "serde"]),
-        package("belljar-store", &["belljar-ids", "sqlx"]),
-        package("analysis-noop", &["belljar-ids"]),
-        package("belljar", &["belljar-ids", "belljar-store", "sqlx"]),
-        package("stray", &[]),
+        package("belljar-ids", &["belljar-store", "serde"], &["sqlx"]),
+        package("belljar-store", &["belljar-ids", "sqlx"], &["belljar"]),
+        package("belljar-wire", &["belljar-store"], &["belljar"]),
+        package("analysis-noop", &[], &["belljar-ids"]),
+        package("belljar", &["belljar-ids", "belljar-store", "sqlx"], &[]),
+        package("stray", &[], &[]),
     ]);
     assert_eq!(
         breaches(&rows, &packages),
@@ -210,6 +216,9 @@ fn each_kind_of_breach_is_found() {
             "analysis-noop may not import belljar-ids",
             "belljar may not import sqlx, which others alone hold",
             "belljar-ids may not import belljar-store",
+            "belljar-store may not import belljar",
+            "belljar-wire may not import belljar",
+            "belljar-wire may not import belljar-store",
             "stray has no row",
             "the row of belljar-gone is about no crate",
         ]
