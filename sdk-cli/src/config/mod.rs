@@ -7,19 +7,23 @@
 //! token is a secret of one server: a remembered one is only used for the server it was remembered
 //! with, a standalone's own only for a loopback address.
 
+mod error;
+mod token;
+
+pub use error::{ConfigError, Origin};
+pub use token::Token;
+
 use crate::args::ClientArgs;
 use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
 use std::fmt;
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 /// Where a standalone listens unless told otherwise.
 pub const DEFAULT_SERVER: &str = "http://127.0.0.1:8686";
 /// Where a standalone keeps its data, its token included, unless told otherwise.
 pub const DEFAULT_DATA_DIR: &str = "/var/lib/belljar";
-/// The longest token file that is read, bytes.
-const TOKEN_FILE_LIMIT: u64 = 4096;
 
 /// Gives an environment variable's value.
 type Lookup = dyn Fn(&str) -> Option<OsString> + Send + Sync;
@@ -70,142 +74,6 @@ impl Environment {
 impl fmt::Debug for Environment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Environment")
-    }
-}
-
-/// Why server or token could not be found out.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// A variable that is not UTF-8.
-    #[error("the environment variable {0} is not valid text")]
-    NotText(&'static str),
-    /// A server address that cannot be used.
-    #[error("`{url}` ({origin}) is not an address of a server: {problem}")]
-    Server {
-        /// The address.
-        url: String,
-        /// Where it came from.
-        origin: Origin,
-        /// What is wrong with it.
-        problem: String,
-    },
-    /// A token that cannot be one.
-    #[error(
-        "what {origin} gives is not a token: one looks like bj_<id>_<secret>, on a single line"
-    )]
-    Token {
-        /// Where it came from.
-        origin: Origin,
-    },
-    /// A file that was named and cannot be read.
-    #[error("failed to read {path} ({origin}): {source}")]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// Where its name came from.
-        origin: Origin,
-        /// Why.
-        source: io::Error,
-    },
-    /// The configuration file is not what it should be.
-    #[error("failed to read the configuration in {path}: {problem}")]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        problem: String,
-    },
-    /// The configuration could not be written.
-    #[error("failed to write {path}: {source}")]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// There is no place for the configuration.
-    #[error("there is no place for the configuration: neither HOME nor BELLJAR_CONFIG_DIR is set")]
-    NoHome,
-}
-
-/// Where a setting came from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Origin {
-    /// A flag.
-    Flag(&'static str),
-    /// An environment variable.
-    Env(&'static str),
-    /// The configuration file.
-    File(PathBuf),
-    /// Built in.
-    Default,
-    /// Typed or piped in.
-    Stdin,
-}
-
-impl fmt::Display for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Flag(name) | Self::Env(name) => f.write_str(name),
-            Self::File(path) => write!(f, "{}", path.display()),
-            Self::Default => f.write_str("the default"),
-            Self::Stdin => f.write_str("stdin"),
-        }
-    }
-}
-
-/// A token and where it came from.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Token {
-    secret: String,
-    /// What named it.
-    pub origin: Origin,
-    /// The file that it was read from.
-    pub file: Option<PathBuf>,
-}
-
-impl Token {
-    /// Checks that `text` looks like a token, so that no other secret is sent to a server by mistake.
-    ///
-    /// # Errors
-    ///
-    /// [`ConfigError::Token`] where it does not.
-    pub fn new(text: &str, origin: Origin, file: Option<PathBuf>) -> Result<Self, ConfigError> {
-        let secret = text.trim();
-        let plain = secret
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
-        if !secret.starts_with("bj_") || !plain || secret.len() > 512 {
-            return Err(ConfigError::Token { origin });
-        }
-        Ok(Self {
-            secret: secret.to_owned(),
-            origin,
-            file,
-        })
-    }
-
-    /// The secret itself.
-    #[must_use]
-    pub fn secret(&self) -> &str {
-        &self.secret
-    }
-}
-
-impl fmt::Debug for Token {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Token({self})")
-    }
-}
-
-impl fmt::Display for Token {
-    /// Where the token came from; never the token.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (&self.file, &self.origin) {
-            (Some(file), Origin::Default) => write!(f, "the file {}", file.display()),
-            (Some(file), origin) => write!(f, "the file {} ({origin})", file.display()),
-            (None, origin) => origin.fmt(f),
-        }
     }
 }
 
@@ -302,7 +170,7 @@ impl Settings {
             .token_file
             .filter(|_| remembered)
             .map(|file| (file, from_file()));
-        let (token, looked_at) = find_token(args, environment, &server, remembered)?;
+        let (token, looked_at) = token::find_token(args, environment, &server, remembered)?;
         Ok(Self {
             server,
             server_origin,
@@ -310,80 +178,6 @@ impl Settings {
             looked_at,
         })
     }
-}
-
-/// The first token there is, and for people what was looked at.
-fn find_token(
-    args: &ClientArgs,
-    environment: &Environment,
-    server: &reqwest::Url,
-    remembered: Option<(PathBuf, Origin)>,
-) -> Result<(Option<Token>, String), ConfigError> {
-    if let Some(text) = &args.token {
-        return Ok((
-            Some(Token::new(text, Origin::Flag("--token"), None)?),
-            String::new(),
-        ));
-    }
-    if let Some(path) = &args.token_file {
-        return Ok((
-            Some(read_token(path, &Origin::Flag("--token-file"))?),
-            String::new(),
-        ));
-    }
-    if let Some(text) = environment.text("BELLJAR_TOKEN")? {
-        return Ok((
-            Some(Token::new(&text, Origin::Env("BELLJAR_TOKEN"), None)?),
-            String::new(),
-        ));
-    }
-    if let Some(path) = environment.get("BELLJAR_TOKEN_FILE") {
-        let origin = Origin::Env("BELLJAR_TOKEN_FILE");
-        return Ok((Some(read_token(Path::new(&path), &origin)?), String::new()));
-    }
-    if let Some((path, origin)) = remembered {
-        return Ok((Some(read_token(&path, &origin)?), String::new()));
-    }
-    if !is_loopback(server) {
-        return Ok((
-            None,
-            "a token is only remembered for the server it was given for".to_owned(),
-        ));
-    }
-    let data_dir = environment
-        .get("BELLJAR_DATA_DIR")
-        .map_or_else(|| DEFAULT_DATA_DIR.into(), PathBuf::from);
-    let path = data_dir.join("token");
-    match read_token(&path, &Origin::Default) {
-        Ok(token) => Ok((Some(token), String::new())),
-        Err(ConfigError::Unreadable { source, .. }) => {
-            Ok((None, format!("{} cannot be read: {source}", path.display())))
-        }
-        Err(error) => Err(error),
-    }
-}
-
-fn read_token(path: &Path, origin: &Origin) -> Result<Token, ConfigError> {
-    let mut text = String::new();
-    let read = if path == Path::new("-") {
-        io::stdin()
-            .lock()
-            .take(TOKEN_FILE_LIMIT)
-            .read_to_string(&mut text)
-    } else {
-        std::fs::File::open(path)
-            .and_then(|file| file.take(TOKEN_FILE_LIMIT).read_to_string(&mut text))
-    };
-    read.map_err(|source| ConfigError::Unreadable {
-        path: path.to_owned(),
-        origin: origin.clone(),
-        source,
-    })?;
-    if path == Path::new("-") {
-        return Token::new(&text, Origin::Stdin, None);
-    }
-    let file = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    Token::new(&text, origin.clone(), Some(file))
 }
 
 /// Whether a server is on this machine.
@@ -492,5 +286,4 @@ fn write_private(path: &Path, bytes: &[u8]) -> Result<(), ConfigError> {
 }
 
 #[cfg(test)]
-#[path = "config_tests.rs"]
 mod tests;
