@@ -146,7 +146,14 @@ pub fn failure(verdict: &Verdict, reason: StopReason, engine_continuous: bool) -
             "the scheduler was out of reach for too long, and the attempt was killed so that it cannot run twice",
         )),
         Verdict::Cancelled => Some(Failure::new(Cause::Cancelled, "cancelled")),
-        Verdict::Lost { detail } => Some(Failure::new(Cause::EngineRestarted, detail.clone())),
+        Verdict::Lost { detail } => {
+            let cause = if engine_continuous {
+                Cause::ExecutorError
+            } else {
+                Cause::EngineRestarted
+            };
+            Some(Failure::new(cause, detail.clone()))
+        }
     }
 }
 

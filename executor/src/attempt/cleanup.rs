@@ -9,7 +9,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// How long to wait before something is removed that could not be.
-const RETRY: Duration = Duration::from_secs(2);
+const RETRY: Duration = Duration::from_secs(1);
+/// How often that is tried.
+const TRIES: u32 = 5;
 
 impl Attempt {
     /// The lease is somebody else's: kill, remove, report nothing.
@@ -45,20 +47,26 @@ impl Attempt {
         self.clean_up();
     }
 
-    /// Kills and removes the container, for as long as it takes.
-    async fn remove(&self) {
-        loop {
+    /// Kills and removes the container. An engine that is away is waited for; what survives is left
+    /// to a person, with the executor in quarantine.
+    pub(super) async fn remove(&self) {
+        let mut tries = 0;
+        while tries < TRIES {
             let removed = match self.node.engine.runtime() {
                 Ok(runtime) => runtime.remove(&self.name).await,
                 Err(error) => Err(error),
             };
             match removed {
                 Ok(()) | Err(SandboxError::NotFound(_)) => return,
+                Err(error @ SandboxError::EngineUnavailable { .. }) => {
+                    heed(&self.node, &error);
+                    self.node.engine.answers().await;
+                }
                 Err(error) => {
                     heed(&self.node, &error);
-                    tracing::warn!(attempt = %self.name, %error, "failed to remove an attempt; trying again");
+                    tracing::warn!(attempt = %self.name, %error, "failed to remove an attempt");
+                    tries += 1;
                     tokio::time::sleep(RETRY).await;
-                    self.node.engine.answers().await;
                 }
             }
         }

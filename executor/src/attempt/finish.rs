@@ -44,6 +44,10 @@ impl Attempt {
         let begun = Instant::now();
         let finished = self.collect(reason, killed).await;
         self.timed("collect", begun);
+        if finished.is_err() {
+            // Nothing may run any more when that is reported.
+            self.remove().await;
+        }
         self.permit = None;
         self.place.vacate();
         if let Some(follower) = follower {

@@ -127,6 +127,8 @@ impl Attempt {
         if let Err(error) = runtime.start(&self.name).await {
             heed(&self.node, &error);
             if !matches!(error, SandboxError::EngineUnavailable { .. }) {
+                // It may run all the same; that must be over before it is reported.
+                self.remove().await;
                 return Err(Halt::Failed(failure_of_error(&error)));
             }
             // It may have started: watching finds out when the engine is back.

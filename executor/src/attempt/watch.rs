@@ -5,10 +5,12 @@ use crate::clock::BootTime;
 use crate::journal::{Record, Start};
 use crate::logs::Spool;
 use crate::node::Node;
-use crate::report::Failure;
+use crate::report::{Failure, failure_of_error};
 use belljar_api::executor::{LogEnds, Phase};
 use belljar_ids::Cause;
-use belljar_sandbox::{AttemptName, Ended as ProgramEnded, SandboxError, Stage, StopReason};
+use belljar_sandbox::{
+    Adopted, AttemptName, Ended as ProgramEnded, SandboxError, Stage, StopReason,
+};
 use futures::StreamExt as _;
 use std::sync::Arc;
 use std::time::Duration;
@@ -80,6 +82,8 @@ impl Attempt {
             Ok(reason) => self.finish(start, reason, killed, follower).await,
             Err(Lost::Gone) => Ended::Gone,
             Err(Lost::Vanished(failure)) => {
+                // Whatever there may still be of it.
+                self.remove().await;
                 if let Some(follower) = follower {
                     follower.drain(&self.name).await;
                 }
@@ -105,8 +109,8 @@ impl Attempt {
         let start = start.unwrap_or(Start {
             boot_time: BootTime::now(),
         });
-        let stage = match self.take_over().await {
-            Ok(stage) => stage,
+        let adopted = match self.take_over_verified().await {
+            Ok(adopted) => adopted,
             Err(SandboxError::NotFound(_)) => {
                 // The container was removed; what it wrote may still be there.
                 self.seen_in = self.node.engine.instance();
@@ -115,14 +119,13 @@ impl Attempt {
             }
             Err(error) => {
                 heed(&self.node, &error);
-                return self
-                    .fail(crate::report::failure_of_error(&error), Some(start))
-                    .await;
+                self.remove().await;
+                return self.fail(failure_of_error(&error), Some(start)).await;
             }
         };
         // Whether it was us is not known; its end does not count for it.
-        let killed =
-            reason.is_some_and(|reason| reason != StopReason::Exited) && stage == Stage::Exited;
+        let killed = reason.is_some_and(|reason| reason != StopReason::Exited)
+            && adopted.stage == Stage::Exited;
         self.node.journal.note(Record::Started {
             attempt: self.place.key().clone(),
             place: self.node.here(),
@@ -133,14 +136,31 @@ impl Attempt {
         self.watch(start, true, reason, killed).await
     }
 
-    async fn take_over(&self) -> Result<Stage, SandboxError> {
+    /// As [`Self::take_over`], and where the crash came before its settings were read back, that
+    /// is done now: a program in a sandbox not verified must not go on.
+    async fn take_over_verified(&self) -> Result<Adopted, SandboxError> {
+        loop {
+            let adopted = self.take_over().await?;
+            if adopted.stage != Stage::Running || adopted.started_at.is_some() {
+                return Ok(adopted);
+            }
+            match self.node.engine.runtime()?.start(&self.name).await {
+                Ok(_) => return Ok(adopted),
+                // Then it is found to have ended, or is tried again when the engine is back.
+                Err(error @ SandboxError::EngineUnavailable { .. }) => heed(&self.node, &error),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    async fn take_over(&self) -> Result<Adopted, SandboxError> {
         loop {
             let adopted = match self.node.engine.runtime() {
                 Ok(runtime) => runtime.adopt(&self.name).await,
                 Err(error) => Err(error),
             };
             match adopted {
-                Ok(adopted) => return Ok(adopted.stage),
+                Ok(adopted) => return Ok(adopted),
                 Err(error @ SandboxError::EngineUnavailable { .. }) => {
                     heed(&self.node, &error);
                     self.node.engine.answers().await;
@@ -195,18 +215,17 @@ impl Attempt {
                 tokio::time::sleep(RETRY).await;
             }
         }
-        match self.take_over().await {
+        match self.take_over_verified().await {
             // The call that was to start it never got through.
-            Ok(Stage::Prepared) | Err(SandboxError::NotFound(_)) => {
-                Err(Lost::Vanished(self.vanished()))
-            }
-            Ok(Stage::Running) => {
+            Ok(adopted) if adopted.stage == Stage::Prepared => Err(Lost::Vanished(self.vanished())),
+            Err(SandboxError::NotFound(_)) => Err(Lost::Vanished(self.vanished())),
+            Ok(adopted) if adopted.stage == Stage::Running => {
                 // With live-restore a program outlives its engine.
                 self.seen_in = self.node.engine.instance();
                 Ok(())
             }
             Ok(_) => Ok(()),
-            Err(error) => Err(Lost::Vanished(crate::report::failure_of_error(&error))),
+            Err(error) => Err(Lost::Vanished(failure_of_error(&error))),
         }
     }
 

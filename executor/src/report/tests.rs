@@ -120,7 +120,8 @@ fn verdicts_become_causes() {
             true,
             Some(Cause::ExecutorLost),
         ),
-        (lost, Exited, true, Some(Cause::EngineRestarted)),
+        (lost.clone(), Exited, true, Some(Cause::ExecutorError)),
+        (lost, Exited, false, Some(Cause::EngineRestarted)),
     ] {
         let cause = failure(&verdict, reason, continuous).map(|failure| failure.cause);
         assert_eq!(cause, wanted, "{verdict:?} {reason:?} {continuous}");

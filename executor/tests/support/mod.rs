@@ -34,6 +34,8 @@ pub struct Faults {
     pub away: bool,
     /// The next heartbeats say that a later incarnation is at work.
     pub fenced: bool,
+    /// What was lost by the infrastructure is offered again, as the engine does.
+    pub retry_lost: bool,
 }
 
 #[derive(Debug, Default)]

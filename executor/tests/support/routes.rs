@@ -12,7 +12,7 @@ use belljar_api::executor::{
     LEASE_TOKEN_HEADER, LeaseQuery, LeaseRef, LeaseTiming, LeaseVerdict, LogQuery, LogWritten,
     Register, Registered, Release, Report, ReportVerdict,
 };
-use belljar_ids::{Digest, Epoch, Fence, InstanceKey};
+use belljar_ids::{Cause, Digest, Epoch, Fence, InstanceKey};
 use serde_json::{Value, json};
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -263,8 +263,16 @@ fn accept(world: &mut World, report: &Report, sent: &Value) -> ReportVerdict {
             ReportVerdict::DigestMismatch
         };
     }
-    if world.live.remove(&key).is_none() {
+    let Some(mut lease) = world.live.remove(&key) else {
         return ReportVerdict::StaleFence;
+    };
+    let lost = matches!(
+        report.outcome.cause,
+        Some(Cause::ExecutorError | Cause::EngineRestarted)
+    );
+    if lost && world.faults.retry_lost {
+        lease.lease.fence = lease.lease.fence.next();
+        world.ready.push(lease);
     }
     world.accepted.insert(key, report.clone());
     ReportVerdict::Accepted
