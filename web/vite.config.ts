@@ -16,7 +16,7 @@ export default defineConfig({
     proxy: { "/api": { target: process.env.BELLJAR_SERVER ?? "http://127.0.0.1:8686", changeOrigin: true } },
   },
   test: {
-    environment: "jsdom",
+    environment: "node",
     include: ["src/**/*.test.{ts,tsx}"],
   },
 });

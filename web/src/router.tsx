@@ -138,6 +138,9 @@ const executors = createRoute({
   component: lazyRouteComponent(() => import("./pages/Executors"), "ExecutorsPage"),
 });
 
+/** Any other address, inside the frame. */
+const missing = createRoute({ getParentRoute: () => shell, path: "$", component: Missing });
+
 const routeTree = root.addChildren([
   signIn,
   shell.addChildren([
@@ -152,6 +155,7 @@ const routeTree = root.addChildren([
     datasets,
     dataset,
     executors,
+    missing,
   ]),
 ]);
 

@@ -12,7 +12,7 @@ import { queries } from "../api/queries";
 import type { Artifact, Instance } from "../api/types";
 import { visible } from "../lib/ansi";
 import { bytes } from "../lib/duration";
-import { Digest, Empty, Loading, leading, ProblemNote } from "./common";
+import { Code, Digest, Empty, Loading, leading, ProblemNote } from "./common";
 
 /** The most bytes of a text that are drawn. */
 const TEXT_SHOWN = 512 << 10;
@@ -133,8 +133,8 @@ function TextFile({ at, artifact }: { at: Instance; artifact: Artifact }) {
   if (query.isError) return <ProblemNote error={query.error} retry={() => void query.refetch()} />;
   if (query.data === undefined) return <Loading rows={2} />;
   return (
-    <pre className="code" tabIndex={0} aria-label={`Artifact ${artifact.name}`} style={{ maxHeight: 320 }}>
+    <Code label={`Artifact ${artifact.name}`} height={320}>
       {query.data.split("\n").map(visible).join("\n")}
-    </pre>
+    </Code>
   );
 }

@@ -4,7 +4,7 @@ import { Button, SegmentedControl } from "@mantine/core";
 import { useState } from "react";
 import { visible } from "../lib/ansi";
 import { ExactNumber, isPlain, tableColumns } from "../lib/json";
-import { Copy, leading } from "./common";
+import { Code, Copy, leading } from "./common";
 
 /** The most entries of one list or object that are drawn before one asks for more. */
 const ENTRIES = 100;
@@ -50,12 +50,18 @@ export function JsonView(props: {
           <Node value={props.value} depth={0} />
         </section>
       ) : (
-        <pre className="code" aria-label={props.label} tabIndex={0}>
-          {visible(pretty(props.value)).replaceAll("\u240a", "\n")}
-        </pre>
+        <Code label={props.label}>{visible(pretty(props.value)).replaceAll("\u240a", "\n")}</Code>
       )}
     </div>
   );
+}
+
+/** Parameters in a few words: `timezone: "UTC"`, one a line; as JSON where they are nested. */
+export function brief(value: unknown): string {
+  if (!isPlain(value)) return pretty(value);
+  const entries = Object.entries(value);
+  if (entries.length === 0) return "none";
+  return entries.map(([key, item]) => `${visible(key)}: ${visible(JSON.stringify(item) ?? "")}`).join("\n");
 }
 
 /** Indented JSON with long numbers as they were written. */

@@ -5,7 +5,7 @@ import { Link } from "@tanstack/react-router";
 import type { Run, Wait } from "../api/types";
 import { useNow } from "../lib/clock";
 import { ago, shortId } from "../lib/duration";
-import { blockerKind, stateLook } from "../lib/state";
+import { blocker, stateLook } from "../lib/state";
 import { Icon } from "./Icon";
 import { StateIcon } from "./StateIcon";
 
@@ -101,10 +101,10 @@ export function WaitNote({ wait, run, subject }: { wait: Wait; run?: string; sub
         {wait.blocked_by.length > 0 && (
           <span>
             {" "}
-            {wait.blocked_by.map((name, index) => (
-              <span key={name}>
+            {wait.blocked_by.map((entry, index) => (
+              <span key={entry}>
                 {index > 0 ? ", " : "→ "}
-                <Blocker wait={wait} name={name} run={run} />
+                <Blocker wait={wait} entry={entry} run={run} />
               </span>
             ))}
           </span>
@@ -114,15 +114,16 @@ export function WaitNote({ wait, run, subject }: { wait: Wait; run?: string; sub
   );
 }
 
-function Blocker({ wait, name, run }: { wait: Wait; name: string; run?: string }) {
-  switch (blockerKind(wait.reason)) {
+function Blocker({ wait, entry, run }: { wait: Wait; entry: string; run?: string }) {
+  const { kind, name } = blocker(wait.reason, entry);
+  switch (kind) {
     case "task":
       return run ? (
         <Link to="/runs/$run" params={{ run }} search={{ task: name }}>
           task {name}
         </Link>
       ) : (
-        <>{name}</>
+        <span>{name}</span>
       );
     case "pool":
       return <Link to="/executors">pool {name}</Link>;

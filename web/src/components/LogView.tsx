@@ -201,6 +201,8 @@ function StreamView({ at, attempt, stream, truncated, picker }: StreamProps) {
   );
 }
 
+const LINE_PX = 20;
+
 interface LinesProps {
   lines: LogLine[];
   version: number;
@@ -217,7 +219,7 @@ function Lines({ lines, version, wrap, stick, onScrollAway, at, hits }: LinesPro
   const rows = useVirtualizer({
     count: lines.length,
     getScrollElement: () => frame.current,
-    estimateSize: () => 20,
+    estimateSize: () => LINE_PX,
     overscan: 24,
   });
   // biome-ignore lint/correctness/useExhaustiveDependencies: new lines move the end
@@ -229,7 +231,6 @@ function Lines({ lines, version, wrap, stick, onScrollAway, at, hits }: LinesPro
     if (at !== undefined) rows.scrollToIndex(at, { align: "center" });
   }, [at]);
   return (
-    // biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reachable by keyboard
     <div
       ref={frame}
       className={wrap ? "log wrap" : "log"}
@@ -237,6 +238,7 @@ function Lines({ lines, version, wrap, stick, onScrollAway, at, hits }: LinesPro
       aria-label="Log"
       aria-live="off"
       tabIndex={0}
+      style={{ height: `clamp(120px, ${lines.length * LINE_PX + 24}px, min(56vh, 620px))` }}
       onWheel={(event) => event.deltaY < 0 && onScrollAway()}
       onKeyDown={(event) => ["ArrowUp", "PageUp", "Home"].includes(event.key) && onScrollAway()}
     >

@@ -12,7 +12,7 @@ import type { Tab } from "../router";
 import { Artifacts } from "./Artifacts";
 import { Ago, Card, Digest, Empty, Loading, ProblemNote, TableWrap, Took } from "./common";
 import { Icon } from "./Icon";
-import { pretty } from "./JsonView";
+import { brief } from "./JsonView";
 import { InputSource, WaitNote } from "./Links";
 import { JsonDocument } from "./Receipt";
 import { StateBadge } from "./StateIcon";
@@ -197,7 +197,7 @@ function Overview({ detail, at }: { detail: TaskDetail; at: Instance }) {
             {bytes(resources.disk_bytes)} and {bytes(resources.tmp_bytes)}
           </Fact>
           <Fact term="Parameters">
-            <code style={{ whiteSpace: "pre-wrap" }}>{pretty(detail.params)}</code>
+            <code style={{ whiteSpace: "pre-wrap" }}>{brief(detail.params)}</code>
           </Fact>
         </dl>
       </div>
@@ -274,8 +274,24 @@ function Usage({ attempt, detail }: { attempt: Attempt; detail: TaskDetail }) {
 
 const SHADES = ["#0b6e8f", "#b05e00", "#6b5bd2", "#1a7f37", "#a63a79", "#67737f", "#2563d6", "#8a6d00"];
 
+/** The steps of an attempt in the order in which they happen; ones that are not known come last. */
+const STEPS = [
+  "claim",
+  "fetch",
+  "load",
+  "prepare",
+  "create",
+  "start",
+  "run",
+  "kill",
+  "collect",
+  "upload",
+  "report",
+];
+const place = (step: string) => (STEPS.includes(step) ? STEPS.indexOf(step) : STEPS.length);
+
 function Timings({ timings }: { timings: Record<string, number> }) {
-  const steps = Object.entries(timings);
+  const steps = Object.entries(timings).sort(([a], [b]) => place(a) - place(b));
   const total = steps.reduce((sum, [, ms]) => sum + ms, 0);
   return (
     <div>

@@ -40,7 +40,6 @@ export function Card(props: { title?: ReactNode; end?: ReactNode; children: Reac
 /** Wide tables scroll in here; the frame can be focused, so that they scroll by keyboard too. */
 export function TableWrap({ label, children }: { label: string; children: ReactNode }) {
   return (
-    // biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reachable by keyboard
     <section className="table-wrap" aria-label={label} tabIndex={0}>
       {children}
     </section>
@@ -104,7 +103,7 @@ export function ProblemNote({ error, retry }: { error: unknown; retry?: () => vo
               ? error.message
               : String(error))}
       </div>
-      {problem && problem.errors && problem.errors.length > 0 && (
+      {problem?.errors && problem.errors.length > 0 && (
         <ul style={{ margin: "8px 0 0", paddingLeft: 18 }}>
           {problem.errors.map((each) => (
             <li key={`${each.code}${each.pointer}${each.message}`} className="hostile">
@@ -137,6 +136,20 @@ export function Loading({ rows = 4 }: { rows?: number }) {
         <Skeleton key={row} height={18} width={`${92 - ((row * 17) % 40)}%`} radius="sm" />
       ))}
     </div>
+  );
+}
+
+/** Text as it is, in a frame that scrolls and can be focused. */
+export function Code({ label, children, height }: { label: string; children: string; height?: number }) {
+  return (
+    <section
+      className="code"
+      aria-label={label}
+      tabIndex={0}
+      style={height ? { maxHeight: height } : undefined}
+    >
+      <pre>{children}</pre>
+    </section>
   );
 }
 

@@ -61,10 +61,9 @@ export function formOf(schema: unknown): Form {
   const names = Object.keys(properties);
   if (names.length === 0) return open(schema) ? { kind: "json" } : { kind: "empty" };
   const required = Array.isArray(schema.required) ? schema.required : [];
-  return {
-    kind: "fields",
-    fields: names.map((name) => field(name, properties[name], required.includes(name))),
-  };
+  const fields = names.map((name) => field(name, properties[name], required.includes(name)));
+  // What must be given comes first; else as the schema has it.
+  return { kind: "fields", fields: fields.sort((a, b) => Number(b.required) - Number(a.required)) };
 }
 
 /** Whether an object without named properties says that it takes others. */

@@ -81,29 +81,23 @@ export const RUN_STATES: RunState[] = ["queued", "running", "cancelling", "succe
 /** Every task state that has a look. */
 export const ALL_STATES = Object.keys(LOOKS) as State[];
 
-/** What a blocking object is, so that it can be linked. */
-export type BlockerKind = "task" | "pool" | "dag" | "executor" | "run" | "dataset" | "other";
+/** What stands in the way, so that it can be linked. */
+export interface Blocker {
+  kind: "task" | "pool" | "dag" | "executor" | "run" | "dataset" | "other";
+  name: string;
+}
 
-/** What the names in `blocked_by` are for a reason. */
-export function blockerKind(reason: WaitReason): BlockerKind {
-  switch (reason) {
-    case "upstream":
-      return "task";
-    case "pool_slots":
-    case "pool_rate":
-      return "pool";
-    case "dag_paused":
-    case "dag_limit":
-      return "dag";
-    case "executors_full":
-      return "executor";
-    case "previous_run":
-      return "run";
-    case "grant_missing":
-      return "dataset";
-    default:
-      return "other";
-  }
+const KINDS = ["pool", "dag", "executor", "dataset", "run"] as const;
+
+/** Reads an entry of `blocked_by`: `pool/heavy`, `dag/name`, or the bare name of a task where something upstream is meant. */
+export function blocker(reason: WaitReason, entry: string): Blocker {
+  const slash = entry.indexOf("/");
+  const kind = KINDS.find((each) => each === entry.slice(0, Math.max(0, slash)));
+  if (kind) return { kind, name: entry.slice(slash + 1) };
+  if (reason === "upstream") return { kind: "task", name: entry };
+  if (entry.startsWith("run_")) return { kind: "run", name: entry.split("/")[0] ?? entry };
+  if (entry.startsWith("exe_")) return { kind: "executor", name: entry };
+  return { kind: "other", name: entry };
 }
 
 /** A cause in words: `exit_code` → `exit code`. */

@@ -7,6 +7,7 @@ import { queries } from "../api/queries";
 import {
   Ago,
   Card,
+  Code,
   Copy,
   Digest,
   Empty,
@@ -137,9 +138,7 @@ export function DagPage() {
                 </dd>
               </div>
             </dl>
-            <pre className="code" tabIndex={0} aria-label="The YAML as it was applied">
-              {source}
-            </pre>
+            <Code label="The YAML as it was applied">{source}</Code>
           </div>
         </Card>
       </div>

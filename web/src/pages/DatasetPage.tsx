@@ -66,9 +66,7 @@ function Versions({ detail }: { detail: DatasetDetail }) {
         <table className="list">
           <thead>
             <tr>
-              <th scope="col" className="num">
-                Version
-              </th>
+              <th scope="col">Version</th>
               <th scope="col">SHA-256</th>
               <th scope="col" className="num">
                 Size
@@ -85,7 +83,7 @@ function Versions({ detail }: { detail: DatasetDetail }) {
           <tbody>
             {detail.versions.map((one) => (
               <tr key={one.number}>
-                <td className="num">
+                <td className="nums">
                   <strong>{one.number}</strong>
                 </td>
                 <td>
@@ -170,9 +168,7 @@ function UseTable({ uses }: { uses: DatasetUse[] }) {
       <table className="list top">
         <thead>
           <tr>
-            <th scope="col" className="num">
-              Version
-            </th>
+            <th scope="col">Version</th>
             <th scope="col">Who and why</th>
             <th scope="col">Analysis</th>
             <th scope="col">Run or request</th>
@@ -188,7 +184,7 @@ function UseTable({ uses }: { uses: DatasetUse[] }) {
         <tbody>
           {uses.map((use) => (
             <tr key={`${use.run}/${use.task}/${use.input}/${use.version}`}>
-              <td className="num">{use.version}</td>
+              <td className="nums">{use.version}</td>
               <td style={{ maxWidth: 260 }}>
                 <strong className="hostile">{use.principal}</strong>
                 <div className="hostile" style={{ fontSize: 13, color: "var(--mantine-color-dimmed)" }}>

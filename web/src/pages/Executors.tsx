@@ -21,7 +21,7 @@ import {
 import { Icon } from "../components/Icon";
 import { JsonView } from "../components/JsonView";
 import { RunLink } from "../components/Links";
-import { duration } from "../lib/duration";
+import { bytes, duration } from "../lib/duration";
 import { isPlain } from "../lib/json";
 
 export function ExecutorsPage() {
@@ -159,22 +159,30 @@ function ExecutorCard({ executor }: { executor: Executor }) {
   );
 }
 
+/** What the card says in its own words already, or nobody reads. */
+const TOLD = ["gvisor", "boot_id"];
+
 /** The simple entries of what an executor says of itself, as facts. */
 function Info({ info }: { info: unknown }) {
   if (!isPlain(info)) return null;
-  const simple = Object.entries(info).filter(([, value]) =>
-    ["string", "number", "boolean"].includes(typeof value),
+  const simple = Object.entries(info).filter(
+    ([name, value]) => !TOLD.includes(name) && ["string", "number", "boolean"].includes(typeof value),
   );
   return (
     <>
       {simple.slice(0, 12).map(([name, value]) => (
         <div key={name}>
-          <dt className="hostile">{name.replaceAll("_", " ")}</dt>
-          <dd className="hostile">{typeof value === "boolean" ? (value ? "yes" : "no") : String(value)}</dd>
+          <dt className="hostile cap">{name.replace(/_bytes$/, "").replaceAll("_", " ")}</dt>
+          <dd className="hostile">{infoText(name, value)}</dd>
         </div>
       ))}
     </>
   );
+}
+
+function infoText(name: string, value: unknown): string {
+  if (typeof value === "boolean") return value ? "yes" : "no";
+  return typeof value === "number" && name.endsWith("_bytes") ? bytes(value) : String(value);
 }
 
 function Leases({ executor }: { executor: Executor }) {

@@ -7,7 +7,7 @@ import { queries } from "../api/queries";
 import type { Request } from "../api/types";
 import { Ago, Card, Copy, Digest, Loading, PageHead, ProblemNote, Took } from "../components/common";
 import { Icon } from "../components/Icon";
-import { pretty } from "../components/JsonView";
+import { brief } from "../components/JsonView";
 import { InputSource, RunLink, WaitNote } from "../components/Links";
 import { StateBadge } from "../components/StateIcon";
 import { TaskPanel } from "../components/TaskPanel";
@@ -94,7 +94,7 @@ function RequestView({ request }: { request: Request }) {
             <div>
               <dt>Parameters</dt>
               <dd className="hostile">
-                <code style={{ whiteSpace: "pre-wrap" }}>{pretty(request.params)}</code>
+                <code style={{ whiteSpace: "pre-wrap" }}>{brief(request.params)}</code>
               </dd>
             </div>
           </dl>

@@ -9,7 +9,7 @@ import { api } from "../api/client";
 import { queries } from "../api/queries";
 import type { Run, RunDetail, RunTask } from "../api/types";
 import { Ago, Card, Copy, Loading, PageHead, ProblemNote, TableWrap, Took } from "../components/common";
-import { pretty } from "../components/JsonView";
+import { brief } from "../components/JsonView";
 import { DagLink, RequestLink, WaitNote } from "../components/Links";
 import { StateBadge } from "../components/StateIcon";
 import { TaskPanel } from "../components/TaskPanel";
@@ -142,7 +142,7 @@ function Head({ detail }: { detail: RunDetail }) {
           <div>
             <dt>Parameters</dt>
             <dd>
-              <code style={{ whiteSpace: "pre-wrap" }}>{pretty(params)}</code>
+              <code style={{ whiteSpace: "pre-wrap" }}>{brief(params)}</code>
             </dd>
           </div>
         )}
