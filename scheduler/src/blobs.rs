@@ -5,7 +5,8 @@
 //!
 //! *Invariants*: a file with a digest's name was hashed before it got the name, was on the disk before
 //! it could be seen, and is never written again; nobody gets the last bytes of a blob before all of
-//! them were hashed anew, so damaged bytes never arrive whole.
+//! them were hashed anew, so damaged bytes never arrive whole; damaged bytes are set aside when they are
+//! found.
 
 use belljar_ids::{Digest, TenantId};
 use bytes::{Bytes, BytesMut};
@@ -177,7 +178,8 @@ impl BlobStore {
         digest: Digest,
     ) -> Result<Reading<impl Stream<Item = Result<Bytes, BlobError>> + Send + 'static>, BlobError>
     {
-        let mut file = match tokio::fs::File::open(self.path(tenant, digest)).await {
+        let path = self.path(tenant, digest);
+        let mut file = match tokio::fs::File::open(&path).await {
             Ok(file) => file,
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 return Err(BlobError::NotFound(digest));
@@ -199,7 +201,7 @@ impl BlobStore {
                 }
             }
             if Digest::from_bytes(hash.finalize().into()) != digest {
-                tracing::error!(%digest, "a stored blob is damaged");
+                set_aside(&path, digest).await;
                 Err(BlobError::Corrupt(digest))?;
             }
             yield held;
@@ -228,6 +230,15 @@ impl BlobStore {
             whole.extend_from_slice(&chunk?);
         }
         Ok(whole.freeze())
+    }
+}
+
+/// Takes a damaged blob out of use: from now on it is not there, and can be put again.
+async fn set_aside(path: &Path, digest: Digest) {
+    let aside = path.with_extension("damaged");
+    match tokio::fs::rename(path, &aside).await {
+        Ok(()) => tracing::error!(%digest, ?aside, "a stored blob is damaged; it was set aside"),
+        Err(error) => tracing::error!(%digest, %error, "a stored blob is damaged"),
     }
 }
 
@@ -384,6 +395,13 @@ mod tests {
             Some(Err(BlobError::Corrupt(d))) if *d == wanted
         ));
         assert!(sent < damaged.len());
+        // Set aside, so that the good bytes can be put again.
+        assert_eq!(store.size(&tenant, wanted).await.unwrap(), None);
+        damaged[0] ^= 1;
+        let whole = futures::stream::iter([Ok::<_, String>(Bytes::from(damaged))]);
+        let put = store.put(&tenant, wanted, 1 << 20, whole).await.unwrap();
+        assert!(put.created);
+        store.read(&tenant, wanted, 1 << 20).await.unwrap();
     }
 
     #[tokio::test]

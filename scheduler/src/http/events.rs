@@ -24,10 +24,21 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 /// Events taken from the ring at a time.
 const CHUNK: usize = 256;
 
+/// The data of one frame of the stream, for the OpenAPI document.
+#[derive(serde::Serialize, utoipa::ToSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "only described")]
+enum Frame {
+    /// Of an event named by its kind.
+    Event(Event),
+    /// Of an event `reset`.
+    Reset(Reset),
+}
+
 /// What happens, as server-sent events. `id` is the event's place in the log.
 #[utoipa::path(get, path = "/events", tag = "events",
     params(EventQuery, ("Last-Event-ID" = Option<String>, Header)),
-    responses((status = 200, body = Event, content_type = "text/event-stream", description = "Events `<kind>` with an Event each, and `reset` with a Reset")))]
+    responses((status = 200, body = inline(Frame), content_type = "text/event-stream", description = "Events `<kind>` with an Event each, and `reset` with a Reset")))]
 pub(super) async fn events(
     State(app): State<App>,
     caller: Caller,

@@ -7,6 +7,10 @@
 use super::App;
 use super::blobs::announced;
 use super::error::{ApiError, ApiResult};
+use super::executor_wire::{
+    blob_ref, claim_of, claimed_of, held, lease_of, output_blob, outputs_of, report_verdict,
+    verdict,
+};
 use super::extract::{Json, Path, Query};
 use crate::leader::LeaderError;
 use crate::service::logs::{LogError, LogKey};
@@ -18,21 +22,16 @@ use axum::response::{IntoResponse, Response};
 use belljar_api::executor as wire;
 use belljar_api::problem::Code;
 use belljar_engine::command::{self, Command, Reply};
-use belljar_engine::plan::{
-    Artifact, BlobRef, ImageSource, OutputRef, Outputs, Payload, PlannedInput, RunPlan, Work,
-};
+use belljar_engine::plan::{BlobRef, ImageSource, Outputs, Payload, PlannedInput, RunPlan, Work};
 use belljar_engine::rows::AttemptRow;
 use belljar_ids::{Digest, Fence, InstanceKey, MapIndex, TenantId};
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use subtle::ConstantTimeEq as _;
 
 /// The largest message, bytes: reports of many attempts, each with a small result.
 pub(super) const BODY_BYTES: usize = 16 << 20;
-/// The longest that a claim is parked, milliseconds.
-const CLAIM_WAIT_MS: u64 = 60_000;
 /// Bytes allowed beyond `/out` for what an executor itself writes under a lease: the receipt.
 const RECEIPT_BYTES: u64 = 4 << 20;
 
@@ -80,7 +79,7 @@ pub(super) async fn claim(
             return Err(ApiError::new(Code::NotLeader, "this scheduler is stopping"));
         }
     };
-    Ok(Json(claimed_of(&app, claimed)?))
+    Ok(Json(claimed_of(claimed)?))
 }
 
 /// An executor lists its leases.
@@ -122,7 +121,7 @@ pub(super) async fn complete(
     };
     Ok(Json(wire::Completed {
         verdicts: verdicts.into_iter().map(report_verdict).collect(),
-        claimed: claimed_of(&app, claimed)?,
+        claimed: claimed_of(claimed)?,
     }))
 }
 
@@ -300,55 +299,6 @@ impl Held {
     }
 }
 
-fn output_blob<'a>(outputs: &'a Outputs, output: &OutputRef) -> Option<&'a BlobRef> {
-    match output {
-        OutputRef::Result => Some(&outputs.result.blob),
-        OutputRef::Artifact(name) => outputs.artifacts.get(name).map(|found| &found.blob),
-    }
-}
-
-fn lease_of(lease: wire::LeaseRef) -> command::LeaseRef {
-    command::LeaseRef {
-        key: lease.key,
-        fence: lease.fence,
-        token: lease.token,
-    }
-}
-
-fn held(held: wire::HeldLease) -> command::HeldLease {
-    command::HeldLease {
-        lease: lease_of(held.lease),
-        started: held.phase != wire::Phase::Preparing,
-    }
-}
-
-fn claim_of(claim: wire::Claim) -> command::Claim {
-    command::Claim {
-        claim: claim.claim,
-        executor: claim.executor,
-        epoch: claim.epoch,
-        free_slots: claim.free_slots,
-        wait_ms: claim.wait_ms.min(CLAIM_WAIT_MS),
-    }
-}
-
-fn verdict(verdict: command::LeaseVerdict) -> wire::LeaseVerdict {
-    match verdict {
-        command::LeaseVerdict::Ok => wire::LeaseVerdict::Ok,
-        command::LeaseVerdict::Cancel => wire::LeaseVerdict::Cancel,
-        command::LeaseVerdict::Gone => wire::LeaseVerdict::Gone,
-    }
-}
-
-fn report_verdict(verdict: command::ReportVerdict) -> wire::ReportVerdict {
-    match verdict {
-        command::ReportVerdict::Accepted => wire::ReportVerdict::Accepted,
-        command::ReportVerdict::StaleFence => wire::ReportVerdict::StaleFence,
-        command::ReportVerdict::DigestMismatch => wire::ReportVerdict::DigestMismatch,
-        command::ReportVerdict::Invalid => wire::ReportVerdict::Invalid,
-    }
-}
-
 /// A report as the engine takes it. One that names bytes which are not there is made to contradict
 /// itself, so that the engine refuses it: nothing accepted may be missing afterwards.
 async fn report_of(app: &App, report: wire::Report) -> ApiResult<command::Report> {
@@ -414,127 +364,4 @@ async fn stored(
         }
     }
     Ok(true)
-}
-
-fn blob_ref(entry: wire::BlobEntry) -> BlobRef {
-    BlobRef {
-        digest: entry.digest,
-        size: entry.size,
-    }
-}
-
-fn outputs_of(outputs: wire::WorkOutputs) -> Outputs {
-    Outputs {
-        result: Payload {
-            blob: blob_ref(outputs.result.blob),
-            inline: outputs.result.inline,
-        },
-        artifacts: outputs
-            .artifacts
-            .into_iter()
-            .map(|(name, artifact)| {
-                let artifact = Artifact {
-                    path: artifact.path,
-                    media_type: artifact.media_type,
-                    blob: blob_ref(artifact.blob),
-                };
-                (name, artifact)
-            })
-            .collect(),
-    }
-}
-
-fn claimed_of(_app: &App, claimed: command::Claimed) -> ApiResult<wire::Claimed> {
-    let leases = claimed.leases.into_iter().map(granted);
-    let cancel = claimed.cancel.into_iter();
-    Ok(wire::Claimed {
-        leases: leases.collect::<ApiResult<_>>()?,
-        cancel: cancel
-            .map(|(key, fence)| wire::CancelRef { key, fence })
-            .collect(),
-    })
-}
-
-/// A lease as it is sent: the plan's work, with every input found.
-fn granted(granted: command::Granted) -> ApiResult<wire::Lease> {
-    let work = granted.work();
-    let mut inputs = BTreeMap::new();
-    for (name, input) in &work.inputs {
-        let found = input_of(input, &granted.upstream)
-            .ok_or_else(|| crate::service::ServiceError::Stored(format!("input {name}")))?;
-        inputs.insert(name.clone(), found);
-    }
-    let limits = work.resources;
-    let from = work.image.from.iter().map(|source| match source {
-        ImageSource::Blob(blob) => wire::WorkImageSource::Blob(work_blob(blob)),
-        ImageSource::Registry(reference) => wire::WorkImageSource::Registry(reference.clone()),
-    });
-    let order = wire::WorkOrder {
-        dag: granted.plan.dag.to_string(),
-        dag_version: granted.plan.dag_version,
-        analysis: work.analysis.clone(),
-        analysis_version: work.analysis_version.clone(),
-        analysis_digest: work.analysis_digest,
-        manifest: work.manifest.clone(),
-        image: wire::WorkImage {
-            digest: work.image.digest,
-            config: work.image.config,
-            from: from.collect(),
-        },
-        inputs,
-        params: work.params.clone(),
-        resources: wire::WorkResources {
-            cpu_millis: limits.cpu_millis,
-            memory_bytes: limits.memory_bytes,
-            disk_bytes: limits.disk_bytes,
-            tmp_bytes: limits.tmp_bytes,
-            pids: limits.pids,
-            timeout_ms: limits.timeout_ms,
-        },
-        trusted: work.trusted,
-    };
-    Ok(wire::Lease {
-        try_number: granted.try_number,
-        work: order,
-        lease: wire::LeaseRef {
-            key: granted.lease.key,
-            fence: granted.lease.fence,
-            token: granted.lease.token,
-        },
-    })
-}
-
-fn input_of(
-    input: &PlannedInput,
-    upstream: &BTreeMap<belljar_ids::TaskName, Arc<Outputs>>,
-) -> Option<wire::WorkInput> {
-    match input {
-        PlannedInput::Dataset { blob, .. } => Some(wire::WorkInput::Blob(work_blob(blob))),
-        PlannedInput::Task { task, output } => {
-            let outputs = upstream.get(task)?;
-            match (output, &outputs.result) {
-                (
-                    OutputRef::Result,
-                    Payload {
-                        inline: Some(text),
-                        blob,
-                    },
-                ) => Some(wire::WorkInput::Inline {
-                    text: text.clone(),
-                    digest: blob.digest,
-                }),
-                _ => {
-                    output_blob(outputs, output).map(|blob| wire::WorkInput::Blob(work_blob(blob)))
-                }
-            }
-        }
-    }
-}
-
-fn work_blob(blob: &BlobRef) -> wire::WorkBlob {
-    wire::WorkBlob {
-        digest: blob.digest,
-        size: blob.size,
-        url: format!("{}/blobs/{}", super::EXECUTOR, blob.digest),
-    }
 }

@@ -43,9 +43,11 @@ impl<T: Serialize> IntoResponse for Json<T> {
 /// Why a body could not be read.
 pub(super) fn body_error(rejection: &BytesRejection) -> ApiError {
     match rejection.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => {
-            ApiError::new(Code::TooLarge, "the body is larger than this route takes")
-        }
+        StatusCode::PAYLOAD_TOO_LARGE => ApiError::new(
+            Code::TooLarge,
+            "the body is larger than this call takes; a document may have 4 MiB, and data belong \
+                 into a dataset",
+        ),
         _ => ApiError::new(Code::BadRequest, rejection.body_text()),
     }
 }

@@ -16,6 +16,7 @@ mod datasets;
 mod error;
 mod events;
 mod executor;
+mod executor_wire;
 mod executors;
 mod extract;
 mod headers;

@@ -32,7 +32,7 @@ use tokio::sync::Semaphore;
 /// How many plans are made at once; further ones wait their turn.
 const PLANNERS: usize = 2;
 /// The longest that a plan may take, its turn included.
-const PLAN_DEADLINE: Duration = Duration::from_secs(5);
+const PLAN_DEADLINE: Duration = Duration::from_secs(20);
 
 /// Why something was not done.
 #[derive(Debug, thiserror::Error)]

@@ -1,23 +1,24 @@
 //! Rows as they are sent.
 
+mod catalogue;
+
+pub use catalogue::{
+    analysis, analysis_detail, dag, dag_tasks, dag_version, dataset, dataset_version, pool,
+};
+
 use super::requests::describe;
-use belljar_api::analyses::{self, Analysis, AnalysisDetail};
-use belljar_api::dags::{Dag, DagTask, DagVersion, Edge, PoolNeed};
-use belljar_api::datasets::{Dataset, DatasetVersion};
+use belljar_api::dags::{Edge, PoolNeed};
 use belljar_api::runs::{ExecutorRef, Run, RunTask, Wait, WaitReason};
 use belljar_api::tasks::{Artifact, Attempt, BlobInfo, Log, Logs, Peaks, Resources, TaskDetail};
-use belljar_api::{Time, pools, requests};
+use belljar_api::{Time, requests};
 use belljar_engine::plan::{BlobRef, PlannedTask, RunPlan};
-use belljar_engine::rows::{
-    AnalysisRow, AttemptRow, DagRow, DagVersionRow, DatasetRow, DatasetVersionRow, PoolRow, RunRow,
-    TaskRow,
-};
+use belljar_engine::rows::{AttemptRow, RunRow, TaskRow};
 use belljar_engine::view;
 use belljar_ids::{Cause, Digest, InstanceKey, MapIndex, Micros, RunId, TaskState};
 use belljar_store::RequestView;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// Media types that a browser can show without running anything, under the artifact's own policy.
 pub const INLINE_TYPES: [&str; 8] = [
@@ -61,79 +62,6 @@ pub fn run(row: RunRow) -> Run {
     }
 }
 
-/// A DAG. `description` comes from its version.
-#[must_use]
-pub fn dag(row: DagRow, description: Option<String>, last_run: Option<RunRow>) -> Dag {
-    Dag {
-        dag: row.dag,
-        description,
-        version: row.version,
-        number: row.number,
-        paused: row.paused,
-        owner: row.owner,
-        created_at: row.created_at.into(),
-        updated_at: row.updated_at.into(),
-        last_run: last_run.map(run),
-    }
-}
-
-/// A version of a DAG.
-#[must_use]
-pub fn dag_version(row: DagVersionRow, head: bool) -> DagVersion {
-    DagVersion {
-        dag: row.dag,
-        version: row.version,
-        number: row.number,
-        head,
-        source: row.source,
-        created_by: row.created_by,
-        created_at: row.created_at.into(),
-    }
-}
-
-/// The tasks and edges of a DAG, by the tasks' names.
-#[must_use]
-pub fn dag_tasks(dag: &belljar_dag_specs::Dag) -> (Vec<DagTask>, Vec<Edge>) {
-    let (mut tasks, mut edges) = (Vec::new(), Vec::new());
-    for task in dag.tasks() {
-        // A name of a spec keeps the rule of the id's type; one that did not would be left out.
-        let Ok(name) = task.name.as_str().parse() else {
-            continue;
-        };
-        let index = dag.index_of(&task.name);
-        for up in index.map_or(&[][..], |index| dag.graph().upstream(index)) {
-            if let Ok(from) = dag.task(*up).name.as_str().parse() {
-                edges.push(Edge {
-                    from,
-                    to: belljar_ids::TaskName::clone(&name),
-                });
-            }
-        }
-        let written = dag.spec().tasks.get(&task.name);
-        tasks.push(DagTask {
-            task: name,
-            analysis: task.analysis.to_string(),
-            description: written.and_then(|task| task.description.clone()),
-            inputs: task
-                .inputs
-                .iter()
-                .map(|(input, source)| (input.to_string(), source.to_string()))
-                .collect(),
-            priority: task.priority,
-            pools: task
-                .pools
-                .iter()
-                .map(|pool| PoolNeed {
-                    pool: pool.name.to_string(),
-                    slots: pool.slots,
-                })
-                .collect(),
-            max_attempts: task.retries.max_attempts,
-        });
-    }
-    (tasks, edges)
-}
-
 /// The edges of a plan.
 #[must_use]
 pub fn edges(plan: &RunPlan) -> Vec<Edge> {
@@ -160,12 +88,13 @@ pub fn run_tasks(
     waits: &[view::Wait],
     now: Micros,
 ) -> Vec<RunTask> {
+    let rows: HashMap<_, _> = rows.iter().map(|row| (&row.key.task, row)).collect();
+    let waits: HashMap<_, _> = waits.iter().map(|wait| (&wait.key.task, wait)).collect();
     let of_task = |planned: &PlannedTask| {
-        let row = rows.iter().find(|row| row.key.task == planned.name);
-        let wait = waits.iter().find(|wait| wait.key.task == planned.name);
+        let wait = waits.get(&planned.name);
         run_task(
             planned,
-            row,
+            rows.get(&planned.name).copied(),
             wait.map(|found| self::wait(&found.reason, now)),
         )
     };
@@ -341,71 +270,6 @@ pub fn blob(blob: &BlobRef) -> BlobInfo {
     BlobInfo {
         digest: blob.digest,
         size: blob.size,
-    }
-}
-
-/// A version of an analysis.
-#[must_use]
-pub fn analysis(row: AnalysisRow) -> Analysis {
-    let summary = row.manifest.get("summary").and_then(Value::as_str);
-    Analysis {
-        summary: summary.unwrap_or_default().to_owned(),
-        analysis: row.analysis,
-        version: row.version,
-        digest: row.digest,
-        trusted: row.trusted,
-        withdrawn: row.withdrawn,
-        publisher: row.publisher,
-        created_at: row.created_at.into(),
-    }
-}
-
-/// A version of an analysis with all that was submitted; none where the image cannot be read.
-#[must_use]
-pub fn analysis_detail(row: AnalysisRow) -> Option<AnalysisDetail> {
-    let image: analyses::Image = serde_json::from_value(row.image.clone()).ok()?;
-    Some(AnalysisDetail {
-        manifest: row.manifest.clone(),
-        image,
-        analysis: analysis(row),
-    })
-}
-
-/// A dataset.
-#[must_use]
-pub fn dataset(row: DatasetRow) -> Dataset {
-    Dataset {
-        dataset: row.dataset,
-        owner: row.owner,
-        description: row.description,
-        latest: row.latest,
-        created_at: row.created_at.into(),
-    }
-}
-
-/// A version of a dataset.
-#[must_use]
-pub fn dataset_version(row: DatasetVersionRow) -> DatasetVersion {
-    DatasetVersion {
-        dataset: row.dataset,
-        number: row.number,
-        digest: row.blob.digest,
-        size: row.blob.size,
-        media_type: row.media_type,
-        created_by: row.created_by,
-        created_at: row.created_at.into(),
-    }
-}
-
-/// A pool, of which `used` slots are held.
-#[must_use]
-pub fn pool(row: PoolRow, used: u32) -> pools::Pool {
-    pools::Pool {
-        pool: row.pool,
-        slots: row.slots,
-        used,
-        description: row.description,
-        updated_at: row.updated_at.into(),
     }
 }
 

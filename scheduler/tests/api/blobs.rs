@@ -24,6 +24,14 @@ async fn put_head_and_put_again() {
     );
 }
 
+/// The limit of other bodies is not one of blobs.
+#[tokio::test]
+async fn a_blob_may_be_larger_than_other_bodies() {
+    let server = Server::start_with(|config| config.body_bytes = 1_000).await;
+    let bytes: Vec<u8> = (0..3_000_000_u32).map(|n| n as u8).collect();
+    assert_eq!(server.blob(&bytes).await["size"], 3_000_000);
+}
+
 #[tokio::test]
 async fn other_bytes_than_announced_are_refused_and_not_kept() {
     let server = Server::start().await;

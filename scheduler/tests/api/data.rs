@@ -109,6 +109,10 @@ async fn damaged_artifacts_do_not_arrive() {
     );
     let whole = async { call.send().await?.bytes().await };
     assert!(whole.await.is_err());
+    let again = server
+        .get(&format!("/runs/{run}/tasks/clean/artifacts/posts"))
+        .await;
+    again.problem(404, "not_found");
 }
 
 async fn log(server: &Server, run: &str, query: &str) -> Answer {
