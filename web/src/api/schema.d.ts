@@ -1657,6 +1657,14 @@ export interface components {
             /** @description For what, in the requester's words; at most 500 characters. */
             purpose?: string;
         };
+        /** @description The data of an event `reset`: what was missed is not kept any more; read everything anew. */
+        Reset: {
+            /**
+             * Format: int64
+             * @description Where the stream goes on: the newest event's place.
+             */
+            seq: number;
+        };
         /** @description The limits of one attempt. */
         Resources: {
             /**
@@ -2615,7 +2623,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "text/event-stream": components["schemas"]["Event"];
+                    "text/event-stream": components["schemas"]["Event"] | components["schemas"]["Reset"];
                 };
             };
         };
