@@ -423,7 +423,7 @@ impl Engine {
             Command::ExecutorRegister(register) => Ok(self.executor_register(*register, cx)),
             Command::Claim(claim) => return self.claim(ticket, &claim, cx).transpose(),
             Command::ClaimAbandon { executor, claim } => {
-                self.claim_abandon(executor, claim);
+                self.claim_abandon(executor, claim, cx.out);
                 Ok(Reply::Done)
             }
             Command::Heartbeat(heartbeat) => self.heartbeat(heartbeat, cx),

@@ -233,15 +233,24 @@ impl Engine {
         }
     }
 
-    pub(crate) fn claim_abandon(&mut self, executor: ExecutorId, claim: ClaimId) {
+    pub(crate) fn claim_abandon(
+        &mut self,
+        executor: ExecutorId,
+        claim: ClaimId,
+        out: &mut crate::Output,
+    ) {
         if let Some(executor) = self.executors.get_mut(&executor)
             && executor
                 .parked
                 .as_ref()
                 .is_some_and(|parked| parked.claim == claim)
         {
-            executor.parked = None;
             executor.free = 0;
+            if let Some(parked) = executor.parked.take() {
+                // Nobody waits for it; whoever keeps the outstanding answers can drop it.
+                out.replies
+                    .push((parked.ticket, Ok(Reply::Claimed(Claimed::default()))));
+            }
         }
     }
 
@@ -596,6 +605,12 @@ impl Engine {
         };
         if !consistent(&report) {
             self.write_report(&report, "invalid", cx);
+            // It costs a loss: a report that is never right must not run the task for ever.
+            let why = Why::new(
+                Cause::ExecutorError,
+                "its executor's report contradicts itself",
+            );
+            self.attempt_lost(slot, why, cx);
             return ReportVerdict::Invalid;
         }
         let at = (report.lease.key.clone(), report.lease.fence);

@@ -208,6 +208,7 @@ impl Engine {
             self.event(cx, tenant, "run.cancel_requested", subject, Some(run), data);
             self.write_run(&row, cx);
             self.cancel_instances(run, cx);
+            self.run_settle(Slot { run, index: 0 }, cx);
         }
         let row = match (self.runs.get(&run), cx.out.ended.get(&run)) {
             (Some(active), _) => active.row.clone(),

@@ -38,12 +38,22 @@ impl Engine {
     /// Where the move is not in the table of [`may_move`]: a defect of the caller.
     pub(crate) fn transition(&mut self, slot: Slot, to: Phase, why: Why, cx: &mut Cx<'_>) {
         let mut moves = vec![(slot, to, why)];
+        let mut first = true;
         while let Some((slot, to, why)) = moves.pop() {
+            // Several paths may lead to one instance: what one of them has ended stays so.
+            if !std::mem::take(&mut first) && self.has_ended(slot) {
+                continue;
+            }
             self.leave(slot, &to);
             self.enter_phase(slot, to, why, cx);
             moves.extend(self.consequences(slot, cx));
         }
         self.run_settle(slot, cx);
+    }
+
+    fn has_ended(&self, slot: Slot) -> bool {
+        self.phase(slot)
+            .is_none_or(|phase| phase.state().is_terminal())
     }
 
     /// Undoes what the old phase entailed and the new one does not.
@@ -244,10 +254,8 @@ impl Engine {
                 moves.push((at, ended, Why::new(Cause::Upstream, message)));
             }
         }
-        // Two paths to one instance give it one move.
-        moves.sort_by_key(|(slot, ..)| *slot);
-        moves.dedup_by_key(|(slot, ..)| *slot);
-        moves.reverse();
+        // Popped from the end: in plan order.
+        moves.sort_by_key(|(slot, ..)| std::cmp::Reverse(*slot));
         moves
     }
 

@@ -262,12 +262,15 @@ fn digest(n: u8) -> Digest {
     Digest::from_bytes([n; 32])
 }
 
-/// Chain, fan-out and -in, diamond, and independent tasks, some in the pool.
+/// Chain, diamond, fan-in, triangle, a chain with every short cut, a single task; some in the pool.
 fn plan(dag: &DagName, shape: u8) -> RunPlan {
-    let edges: &[&[u32]] = match shape % 4 {
+    let edges: &[&[u32]] = match shape % 6 {
         0 => &[&[], &[0], &[1]],
         1 => &[&[], &[0], &[0], &[1, 2]],
         2 => &[&[], &[], &[], &[0, 1, 2]],
+        // Direct and indirect paths to one task.
+        3 => &[&[], &[0], &[0, 1]],
+        4 => &[&[], &[0], &[1], &[0, 1, 2]],
         _ => &[&[]],
     };
     let tasks = edges.iter().enumerate().map(|(i, upstream)| PlannedTask {
