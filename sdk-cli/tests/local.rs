@@ -1,4 +1,5 @@
 //! The commands that need no server.
+#![allow(clippy::unwrap_used, reason = "a test")]
 
 mod support;
 

@@ -5,6 +5,7 @@
     reason = "each test binary uses a part of it"
 )]
 
+pub mod fault_server;
 mod server;
 
 pub use server::{DAG, MANIFEST, Server, with_dag};
