@@ -21,8 +21,8 @@ belljar_ready_or_dead() { belljar_ready || recorded_ended belljar; }
 
 # start_belljar: as root, because the executor needs it; the server part drops its rights by itself.
 start_belljar() {
-	local from
-	from=$(wc -c <"$BELLJAR_LOG_FILE" 2>/dev/null || echo 0)
+	local from=0
+	[ ! -f "$BELLJAR_LOG_FILE" ] || from=$(wc -c <"$BELLJAR_LOG_FILE")
 	start_detached belljar "$BELLJAR_LOG_FILE" "$BELLJAR_BIN" standalone \
 		--data-dir "$BELLJAR_DATA_DIR" --listen "${BELLJAR_SERVER#http://}"
 	wait_until 60 belljar_ready_or_dead || true
