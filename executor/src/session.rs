@@ -103,6 +103,10 @@ impl Node {
             return Ok(());
         }
         let held = self.registry.held();
+        let mut info = self.engine.info();
+        // What is prepared ahead also needs a lease, so more are asked for than run at once.
+        info["runs_at_once"] = self.config.slots.max(1).into();
+        info["prepares_ahead"] = self.config.prepare_ahead.into();
         let message = Register {
             protocol: PROTOCOL_VERSION,
             executor: self.home.id(),
@@ -110,7 +114,7 @@ impl Node {
             boot_id: self.boot_id.clone(),
             slots: self.config.capacity(),
             gvisor: self.engine.gvisor(),
-            info: self.engine.info(),
+            info,
             held: held.clone(),
         };
         let sent = BootTime::now();

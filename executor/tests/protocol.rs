@@ -284,6 +284,14 @@ async fn no_more_than_its_slots_run_at_once_and_none_is_idle() {
         2,
         "one runs, one is prepared"
     );
+    {
+        let world = bench.standin.world();
+        let registered = &world.registered[0];
+        assert_eq!(
+            (registered.slots, &registered.info["runs_at_once"]),
+            (2, &1.into())
+        );
+    }
     bench.close().await;
 }
 
