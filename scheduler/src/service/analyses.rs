@@ -128,7 +128,7 @@ fn read(manifest: Value) -> Result<Manifest, Vec<Diagnostic>> {
 }
 
 fn wrong(pointer: String, message: impl Into<String>) -> Diagnostic {
-    Diagnostic::error(&codes::IMAGE_SOURCE, pointer, message)
+    codes::problem(&codes::IMAGE_SOURCE, &pointer, message.into())
 }
 
 fn source(source: ImageSource) -> plan::ImageSource {

@@ -1,5 +1,6 @@
-//! The codes of problems that only a server can find.
+//! The codes of problems that only a server can find; documented in `docs/api.md`.
 
+use belljar_manifest::Diagnostic;
 use belljar_manifest::code::Code;
 
 /// The bytes that a dataset version is to be made of.
@@ -16,3 +17,30 @@ pub(super) const IMAGE_SOURCE: Code = Code {
     text: "An image is named by its digest and at least one place where it can be had: an OCI \
            archive in the blob store, or a registry reference that ends in the same digest.",
 };
+
+/// A problem of one of these codes.
+pub(super) fn problem(code: &Code, pointer: &str, message: String) -> Diagnostic {
+    Diagnostic {
+        docs_url: Some(format!("api.md#{}", code.id.to_ascii_lowercase())),
+        ..Diagnostic::error(code, pointer, message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_is_documented() {
+        let page = include_str!("../../../docs/api.md");
+        for code in [BLOB, IMAGE_SOURCE] {
+            let anchor = format!("<a id=\"{}\"></a>", code.id.to_ascii_lowercase());
+            assert!(page.contains(&anchor), "{anchor}");
+            assert!(
+                page.contains(code.title) && page.contains(code.text),
+                "{}",
+                code.id
+            );
+        }
+    }
+}

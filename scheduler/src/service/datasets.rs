@@ -32,7 +32,10 @@ impl Service {
     ) -> Result<(DatasetVersionRow, bool), ServiceError> {
         let mut problems = Vec::new();
         let mut wrong = |code: &code::Code, pointer: &str, message: String| {
-            problems.push(Diagnostic::error(code, pointer, message));
+            problems.push(match code.id {
+                id if id == codes::BLOB.id => codes::problem(code, pointer, message),
+                _ => Diagnostic::error(code, pointer, message),
+            });
         };
         let media_type = create.media_type.parse::<MediaType>();
         if let Err(error) = &media_type {
