@@ -86,8 +86,6 @@ async fn reports_that_name_missing_bytes_are_not_accepted() {
     server.demo().await;
     server.post("/dags/demo/runs", &json!({})).await.expect(201);
     let node = Node::register(&server).await;
-    let lease = node.claim(1).await.remove(0);
-    node.start(&lease).await;
     let mut outcome = json!({
         "cause": null, "message": null, "ended_by_itself": true, "exit_code": 0,
         "started_ms_ago": 1,
@@ -99,10 +97,14 @@ async fn reports_that_name_missing_bytes_are_not_accepted() {
         "peaks": { "memory_bytes": null, "cpu_ms": null, "pids": null },
         "timings_ms": {}, "dropped_files": 0, "receipt": null,
     });
+    let lease = node.claim(1).await.remove(0);
     assert_eq!(node.complete(&lease, &outcome).await, "invalid");
+    // The lease is over with it; the task is given out again.
+    let lease = node.claim(1).await.remove(0);
     outcome["outputs"]["artifacts"] = json!({});
     outcome["outputs"]["result"]["inline"] = json!("{\"other\":1}");
     assert_eq!(node.complete(&lease, &outcome).await, "invalid");
+    let lease = node.claim(1).await.remove(0);
     outcome["outputs"]["result"]["inline"] = json!("{}");
     assert_eq!(node.complete(&lease, &outcome).await, "accepted");
     assert_eq!(
