@@ -15,10 +15,24 @@ const petrol: MantineColorsTuple = [
   "#04435a",
 ];
 
+/** Mantine's greys of the dark scheme, in the hue of our own surfaces. */
+const dark: MantineColorsTuple = [
+  "#e4e9ee",
+  "#bcc6d0",
+  "#9aa7b4",
+  "#5d6976",
+  "#3c4754",
+  "#2f3945",
+  "#222b35",
+  "#171e26",
+  "#11171e",
+  "#0b1015",
+];
+
 export const theme = createTheme({
-  colors: { petrol },
+  colors: { petrol, dark },
   primaryColor: "petrol",
-  primaryShade: { light: 7, dark: 3 },
+  primaryShade: 7,
   autoContrast: true,
   luminanceThreshold: 0.35,
   defaultRadius: 8,

@@ -12,8 +12,7 @@ export function RunsTable({ runs, dag = true }: { runs: Run[]; dag?: boolean }) 
         <thead>
           <tr>
             <th scope="col">State</th>
-            {dag && <th scope="col">DAG or request</th>}
-            <th scope="col">Run</th>
+            <th scope="col">{dag ? "DAG or request" : "Run"}</th>
             <th scope="col" className="wide">
               Started by
             </th>
@@ -29,18 +28,17 @@ export function RunsTable({ runs, dag = true }: { runs: Run[]; dag?: boolean }) 
               <td>
                 <StateBadge state={run.state} />
               </td>
-              {dag && (
-                <td>
-                  <DagLink run={run} />
-                  {run.request && (
-                    <div style={{ fontSize: 12.5 }}>
-                      <RequestLink request={run.request} />
-                    </div>
-                  )}
-                </td>
-              )}
               <td>
-                <RunLink run={run.run} />
+                {dag && <DagLink run={run} />}
+                <div style={dag ? { fontSize: 13 } : undefined}>
+                  <RunLink run={run.run} />
+                  {dag && run.request && (
+                    <>
+                      {" · "}
+                      <RequestLink request={run.request} />
+                    </>
+                  )}
+                </div>
               </td>
               <td className="wide hostile">{run.principal}</td>
               <td>

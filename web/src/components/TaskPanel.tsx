@@ -154,7 +154,8 @@ function Overview({ detail, at }: { detail: TaskDetail; at: Instance }) {
   const look = stateLook(task.state);
   return (
     <div className="stack" style={{ gap: 24 }}>
-      {task.wait && <WaitNote wait={task.wait} run={at.run} />}
+      {/* Any other reason stands at the head of the page already. */}
+      {task.wait?.reason === "upstream" && <WaitNote wait={task.wait} run={at.run} />}
       {(task.cause || task.message) && (
         <CauseNote tone={look.tone === "good" ? "calm" : look.tone} task={task} />
       )}

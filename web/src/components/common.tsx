@@ -69,7 +69,7 @@ export function Copy({ text, label }: { text: string; label: string }) {
     <CopyButton value={text}>
       {({ copied, copy }) => (
         <Tooltip label={copied ? "Copied" : label} withArrow>
-          <ActionIcon variant="subtle" color="gray" onClick={copy} aria-label={label}>
+          <ActionIcon variant="subtle" color="gray" size={24} my={-4} onClick={copy} aria-label={label}>
             <Icon name="copy" size={16} />
           </ActionIcon>
         </Tooltip>
@@ -82,7 +82,9 @@ export function Copy({ text, label }: { text: string; label: string }) {
 export function Digest({ digest }: { digest: string }) {
   return (
     <span style={{ display: "inline-flex", alignItems: "center", gap: 4 }}>
-      <code title={digest}>{shortDigest(digest)}</code>
+      <code title={digest} className="nowrap">
+        {shortDigest(digest).replace("sha256:", "")}
+      </code>
       <Copy text={digest} label="Copy the digest" />
     </span>
   );

@@ -21,9 +21,11 @@ export function layout(ids: string[], edges: { from: string; to: string }[]): La
   const graph = new dagre.graphlib.Graph();
   graph.setGraph({ rankdir: "LR", nodesep: 24, ranksep: 72, marginx: 0, marginy: 0 });
   graph.setDefaultEdgeLabel(() => ({}));
-  for (const id of ids) graph.setNode(id, { ...NODE });
+  // By name, so that a DAG and its runs are drawn alike, in whatever order they come.
+  for (const id of [...ids].sort()) graph.setNode(id, { ...NODE });
   const known = new Set(ids);
-  for (const { from, to } of edges) if (known.has(from) && known.has(to)) graph.setEdge(from, to);
+  for (const { from, to } of [...edges].sort(byName))
+    if (known.has(from) && known.has(to)) graph.setEdge(from, to);
   dagre.layout(graph);
   const nodes = ids.map((id) => {
     const { x, y } = graph.node(id);
@@ -34,4 +36,8 @@ export function layout(ids: string[], edges: { from: string; to: string }[]): La
     width: Math.max(0, ...nodes.map(({ x }) => x + NODE.width)),
     height: Math.max(0, ...nodes.map(({ y }) => y + NODE.height)),
   };
+}
+
+function byName(a: { from: string; to: string }, b: { from: string; to: string }): number {
+  return a.from.localeCompare(b.from) || a.to.localeCompare(b.to);
 }

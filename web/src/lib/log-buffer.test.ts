@@ -54,6 +54,7 @@ test("hostile text stays text, and nothing in it hides", () => {
   const text = buffer.lines[0]?.text ?? "";
   expect(text).toContain("<script>alert(1)</script> &amp;");
   expect(text).toContain("link");
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what must not be there
   expect(text).not.toMatch(/[\u202e\u0007\u001b]/);
 });
 

@@ -168,7 +168,9 @@ function UseTable({ uses }: { uses: DatasetUse[] }) {
       <table className="list top">
         <thead>
           <tr>
-            <th scope="col">Version</th>
+            <th scope="col" className="wide">
+              Version
+            </th>
             <th scope="col">Who and why</th>
             <th scope="col">Analysis</th>
             <th scope="col">Run or request</th>
@@ -184,7 +186,7 @@ function UseTable({ uses }: { uses: DatasetUse[] }) {
         <tbody>
           {uses.map((use) => (
             <tr key={`${use.run}/${use.task}/${use.input}/${use.version}`}>
-              <td className="nums">{use.version}</td>
+              <td className="nums wide">{use.version}</td>
               <td style={{ maxWidth: 260 }}>
                 <strong className="hostile">{use.principal}</strong>
                 <div className="hostile" style={{ fontSize: 13, color: "var(--mantine-color-dimmed)" }}>
@@ -192,7 +194,7 @@ function UseTable({ uses }: { uses: DatasetUse[] }) {
                 </div>
               </td>
               <td className="hostile">
-                <span className="nowrap">
+                <span>
                   {use.analysis} {use.analysis_version}
                 </span>
                 <div style={{ fontSize: 13, color: "var(--mantine-color-dimmed)" }}>as {use.input}</div>

@@ -36,7 +36,7 @@ export function RunsPage() {
               onChange={(dag) => choose({ ...filter, dag: dag ?? undefined })}
               searchable
               clearable
-              w={200}
+              miw={140}
             />
             <Select
               aria-label="Only runs in this state"
@@ -45,7 +45,7 @@ export function RunsPage() {
               value={filter.state ?? null}
               onChange={(state) => choose({ ...filter, state: (state as RunState | null) ?? undefined })}
               clearable
-              w={160}
+              miw={140}
             />
           </>
         }

@@ -44,7 +44,7 @@ export function SignInPage() {
           <Logo size={36} />
           <h1 style={{ fontSize: 22, margin: 0, letterSpacing: "-0.015em" }}>Sign in to Belljar</h1>
         </div>
-        <p style={{ color: "var(--mantine-color-dimmed)", margin: "0 0 20px" }}>
+        <p style={{ color: "var(--mantine-color-dimmed)", margin: "0 0 20px", fontSize: 15 }}>
           Other people's analyses on private data, under glass.
         </p>
         <form onSubmit={submit}>
