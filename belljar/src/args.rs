@@ -106,9 +106,13 @@ pub struct SchedulerArgs {
     #[command(flatten)]
     pub server: ServerArgs,
 
-    /// Stop when the parent process ends.
+    /// The process that started this one, which it ends with, in a session of its own.
     #[arg(long, hide = true)]
-    pub die_with_parent: bool,
+    pub parent: Option<i32>,
+
+    /// Say `ready` on standard output when it is.
+    #[arg(long, hide = true)]
+    pub say_ready: bool,
 }
 
 /// Settings of the server that `standalone` and `scheduler` share.
@@ -170,9 +174,9 @@ pub struct ExecutorArgs {
     #[arg(long)]
     pub drain: bool,
 
-    /// Stop when the parent process ends.
+    /// The process that started this one, which it ends with, in a session of its own.
     #[arg(long, hide = true)]
-    pub die_with_parent: bool,
+    pub parent: Option<i32>,
 }
 
 /// Settings of the executor that `standalone` and `executor` share.

@@ -215,6 +215,20 @@ async fn facts(runtime: &DockerRuntime, reference: &str) -> anyhow::Result<Image
     })
 }
 
+/// An analysis that no attempt could start is not worth publishing, for good as that is.
+fn has_program(manifest: &Manifest, image: &ImageFacts) -> anyhow::Result<()> {
+    let named = manifest.command.as_ref().is_some_and(|c| !c.is_empty());
+    if named || !image.config.entrypoint.is_empty() || !image.config.cmd.is_empty() {
+        return Ok(());
+    }
+    Err(Told::new(
+        ExitCode::SpecInvalid,
+        "the image has no entrypoint and no command, and analysis.yaml names none",
+        "set `command` in analysis.yaml, or ENTRYPOINT in the Dockerfile",
+    )
+    .into())
+}
+
 async fn build_and_export(
     folder: &Path,
     manifest: &Manifest,
@@ -223,7 +237,9 @@ async fn build_and_export(
     let scratch = TempDir::new().context("failed to make a temporary folder")?;
     let runtime = connect(&scratch.path().join("state"), scratch.path()).await?;
     let reference = image_reference(folder, manifest, say).await?;
-    let id = facts(&runtime, &reference).await?.id;
+    let image = facts(&runtime, &reference).await?;
+    has_program(manifest, &image)?;
+    let id = image.id;
     say("exporting the image");
     let (file, archive) = tempfile::NamedTempFile::new()
         .context("failed to make a temporary file")?

@@ -6,6 +6,7 @@ use belljar_executor::{Credential, ExecutorConfig};
 use belljar_scheduler::server::{ServerConfig, ServerError, serve};
 use belljar_scheduler::service::tokens::Token;
 use belljar_sdk_cli::ExitCode;
+use std::io::Write as _;
 use std::path::Path;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
@@ -66,12 +67,14 @@ pub fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
 
 /// Runs the scheduler until it is told to stop.
 pub fn scheduler(args: &SchedulerArgs) -> anyhow::Result<u8> {
-    if args.die_with_parent {
-        die_with_parent()?;
+    if let Some(parent) = args.parent {
+        belong_to(parent)?;
     }
-    let mut engine = belljar_scheduler::EngineConfig::default();
-    engine.lease_ttl = Duration::from_secs(args.server.lease_ttl_secs);
-    engine.lease_grace = Duration::from_secs(args.server.lease_grace_secs);
+    let engine = belljar_scheduler::EngineConfig {
+        lease_ttl: Duration::from_secs(args.server.lease_ttl_secs),
+        lease_grace: Duration::from_secs(args.server.lease_grace_secs),
+        ..Default::default()
+    };
     let credential = secret(
         "BELLJAR_EXECUTOR_CREDENTIAL",
         args.executor_credential_file.as_deref(),
@@ -87,15 +90,15 @@ pub fn scheduler(args: &SchedulerArgs) -> anyhow::Result<u8> {
     };
     runtime()?.block_on(async {
         let stop = on_signal()?;
-        serve(config, stop).await?;
+        serve(config, stop, || say_ready(args.say_ready)).await?;
         Ok(0)
     })
 }
 
 /// Runs the executor until it is told to stop.
 pub fn executor(args: &ExecutorArgs) -> anyhow::Result<u8> {
-    if args.die_with_parent {
-        die_with_parent()?;
+    if let Some(parent) = args.parent {
+        belong_to(parent)?;
     }
     if !rustix::process::geteuid().is_root() {
         return Err(RoleError::precondition(
@@ -128,6 +131,16 @@ pub fn executor(args: &ExecutorArgs) -> anyhow::Result<u8> {
         belljar_executor::run(config, stop).await?;
         Ok(0)
     })
+}
+
+fn say_ready(wanted: bool) {
+    if wanted {
+        let mut out = std::io::stdout().lock();
+        // Whoever wanted to know may be gone; then this process is about to end too.
+        let _ = out
+            .write_all(crate::standalone::READY)
+            .and_then(|()| out.flush());
+    }
 }
 
 /// A secret from the environment, or from a file.
@@ -177,13 +190,14 @@ fn on_signal() -> anyhow::Result<CancellationToken> {
     Ok(stop)
 }
 
-/// Has the kernel end this process when its parent ends, however that does.
-fn die_with_parent() -> anyhow::Result<()> {
+/// Makes this process one of `parent`'s: the kernel ends it when the parent ends, however that does, and
+/// it has a session, so no terminal, of its own.
+fn belong_to(parent: i32) -> anyhow::Result<()> {
+    rustix::process::setsid().context("failed to begin a session")?;
     rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM))
         .context("failed to tie this process to its parent")?;
     // It may have ended before the call above.
-    if rustix::process::getppid().is_none_or(|parent| parent.is_init()) {
-        anyhow::bail!("the parent process has ended");
-    }
+    let now = rustix::process::getppid().map_or(0, |pid| pid.as_raw_nonzero().get());
+    anyhow::ensure!(now == parent, "the parent process has ended");
     Ok(())
 }

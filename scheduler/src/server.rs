@@ -53,8 +53,8 @@ pub enum ServerError {
         #[source]
         source: std::io::Error,
     },
-    /// Another scheduler uses the data directory.
-    #[error("another scheduler uses the data directory {0}; stop it, or choose another one")]
+    /// Another scheduler uses the database file.
+    #[error("another scheduler uses the database {0}; stop it, or choose another one")]
     Locked(PathBuf),
     /// The database.
     #[error("failed to open the database")]
@@ -90,29 +90,32 @@ impl ServerError {
     }
 }
 
-/// Serves until `stop`.
+/// Serves until `stop`. Calls `ready` once, when the address is open, the state is loaded and the
+/// administrator's token is known.
 ///
 /// # Errors
 ///
 /// See [`ServerError`].
-pub async fn serve(config: ServerConfig, stop: CancellationToken) -> Result<(), ServerError> {
+pub async fn serve(
+    config: ServerConfig,
+    stop: CancellationToken,
+    ready: impl FnOnce(),
+) -> Result<(), ServerError> {
     let data_dir = |source| ServerError::DataDir {
         path: config.data_dir.clone(),
         source,
     };
-    std::fs::create_dir_all(&config.data_dir).map_err(data_dir)?;
-    let own_file = config.store.is_none();
-    // The lock comes first: a second scheduler must not even look at the file.
-    let _lock = if own_file {
-        Some(lock(&config.data_dir)?)
-    } else {
-        None
-    };
-    let listener = listen(config.listen).await?;
+    private_folder(&config.data_dir).map_err(data_dir)?;
     let url = match config.store.clone() {
         Some(url) => url,
         None => StoreUrl::sqlite(config.data_dir.join("belljar.db")),
     };
+    // The lock comes first: a second scheduler must not even look at the file.
+    let _lock = match &url {
+        StoreUrl::Sqlite(path) => Some(lock(path)?),
+        StoreUrl::Postgres(_) => None,
+    };
+    let listener = listen(config.listen).await?;
     let office = matches!(url, StoreUrl::Postgres(_)).then(Timing::default);
     let store = Store::open(&url).await?;
     let blobs = BlobStore::open(config.data_dir.join("blobs")).map_err(data_dir)?;
@@ -152,7 +155,10 @@ pub async fn serve(config: ServerConfig, stop: CancellationToken) -> Result<(), 
         None => Ok(()),
     };
     let result = match result {
-        Ok(()) => run(listener, app, stop).await,
+        Ok(()) => {
+            ready();
+            run(listener, app, stop).await
+        }
         failed => failed,
     };
     leader_stop.cancel();
@@ -191,17 +197,27 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, ServerError> {
 }
 
 /// Keeps a second scheduler off a SQLite file. Held until the process ends, however it does.
-fn lock(data_dir: &Path) -> Result<File, ServerError> {
+fn lock(database: &Path) -> Result<File, ServerError> {
+    let path = database.with_extension("lock");
     let failed = |source| ServerError::DataDir {
-        path: data_dir.to_owned(),
+        path: path.clone(),
         source,
     };
-    let file = File::create(data_dir.join("scheduler.lock")).map_err(failed)?;
+    let file = File::create(&path).map_err(failed)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(ServerError::Locked(data_dir.to_owned())),
+        Err(TryLockError::WouldBlock) => Err(ServerError::Locked(database.to_owned())),
         Err(TryLockError::Error(source)) => Err(failed(source)),
     }
+}
+
+/// Makes the data directory for its owner alone; logs in it are other people's.
+fn private_folder(path: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
 }
 
 /// Makes the administrator's token known, once somebody leads.

@@ -9,6 +9,9 @@ use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 use tokio::process::Command;
 
+/// What a child says when it is ready.
+pub const READY: &[u8; 6] = b"ready\n";
+
 /// How a child is started.
 #[derive(Debug)]
 pub struct Plan {
@@ -17,6 +20,8 @@ pub struct Plan {
     environment: Vec<(&'static str, OsString)>,
     /// Uid and gid, where it is not to be root.
     user: Option<(u32, u32)>,
+    /// Whether it says on its standard output when it is ready.
+    says_ready: bool,
 }
 
 /// This program's file, however its path may be closed to an unprivileged child.
@@ -39,11 +44,13 @@ fn program() -> anyhow::Result<PathBuf> {
 }
 
 impl Plan {
-    pub fn server(args: &StandaloneArgs, prepared: &Prepared) -> anyhow::Result<Self> {
+    pub fn server(args: &StandaloneArgs, prepared: &Prepared) -> Self {
         let folder = prepared.data_dir.join("server");
         let mut arguments: Vec<OsString> = vec![
             "scheduler".into(),
-            "--die-with-parent".into(),
+            "--parent".into(),
+            std::process::id().to_string().into(),
+            "--say-ready".into(),
             "--listen".into(),
             args.listen.to_string().into(),
             "--data-dir".into(),
@@ -56,7 +63,7 @@ impl Plan {
         for host in &args.server.allow_host {
             arguments.extend(["--allow-host".into(), host.into()]);
         }
-        Ok(Self {
+        Self {
             name: "server",
             arguments,
             environment: vec![
@@ -67,13 +74,15 @@ impl Plan {
                 ("BELLJAR_ADMIN_TOKEN", prepared.token.clone().into()),
             ],
             user: Some(prepared.user),
-        })
+            says_ready: true,
+        }
     }
 
-    pub fn executor(args: &StandaloneArgs, prepared: &Prepared) -> anyhow::Result<Self> {
+    pub fn executor(args: &StandaloneArgs, prepared: &Prepared) -> Self {
         let mut arguments: Vec<OsString> = vec![
             "executor".into(),
-            "--die-with-parent".into(),
+            "--parent".into(),
+            std::process::id().to_string().into(),
             "--scheduler".into(),
             format!("http://{}", args.listen).into(),
             "--data-dir".into(),
@@ -86,7 +95,7 @@ impl Plan {
         if let Some(slots) = args.node.slots {
             arguments.extend(["--slots".into(), slots.to_string().into()]);
         }
-        Ok(Self {
+        Self {
             name: "executor",
             arguments,
             environment: vec![(
@@ -94,7 +103,8 @@ impl Plan {
                 prepared.credential.clone().into(),
             )],
             user: None,
-        })
+            says_ready: false,
+        }
     }
 }
 
@@ -137,8 +147,11 @@ impl Child {
                 .map(|(name, value)| (name, value)),
         );
         command.stdin(std::process::Stdio::null());
-        // Ctrl-C in a terminal goes to the whole process group; the children hear it from us alone.
-        command.process_group(0);
+        if self.plan.says_ready {
+            command.stdout(std::process::Stdio::piped());
+        }
+        // The child begins a session of its own (`--parent`): Ctrl-C in a terminal is heard by this process
+        // alone, and the server has no terminal of root's that it could type into.
         if let Some((uid, gid)) = self.plan.user {
             // As root this also drops every supplementary group.
             command.uid(uid).gid(gid);
@@ -151,6 +164,25 @@ impl Child {
         self.status = None;
         self.started = Instant::now();
         Ok(())
+    }
+
+    /// Waits until it says that it is ready; false where it ends or closes its output first.
+    ///
+    /// Said over a pipe that only the child has: an answer on the network address could be another
+    /// program's.
+    pub async fn ready(&mut self) -> bool {
+        let output = self
+            .process
+            .as_mut()
+            .and_then(|process| process.stdout.take());
+        let Some(mut output) = output else {
+            return false;
+        };
+        let mut said = [0; READY.len()];
+        let ready = tokio::io::AsyncReadExt::read_exact(&mut output, &mut said)
+            .await
+            .is_ok();
+        ready && said == *READY
     }
 
     /// Waits until it ends; for ever where it does not run.
@@ -177,8 +209,8 @@ impl Child {
             .and_then(|code| u8::try_from(code).ok())
     }
 
-    /// Starts it again, after a pause that grows with each failure in a row.
-    pub async fn again(&mut self) -> anyhow::Result<()> {
+    /// Waits before it is started again, longer with each failure in a row.
+    pub async fn pause(&mut self) {
         if self.started.elapsed() > Duration::from_secs(60) {
             self.failures = 0;
         }
@@ -194,7 +226,11 @@ impl Child {
             "ended unasked; starting it again"
         );
         tokio::time::sleep(pause).await;
-        self.start()
+    }
+
+    /// Has it started with another plan from now on.
+    pub fn replan(&mut self, plan: Plan) {
+        self.plan = plan;
     }
 
     /// Asks it to stop, and kills it if it does not in time.

@@ -13,6 +13,7 @@ mod prepare;
 use crate::args::StandaloneArgs;
 use crate::roles::{RoleError, runtime};
 use anyhow::Context as _;
+pub use child::READY;
 use child::{Child, Plan};
 use prepare::Prepared;
 pub use prepare::token as token_file;
@@ -35,82 +36,88 @@ pub fn run(args: &StandaloneArgs) -> anyhow::Result<u8> {
         )
         .into());
     }
-    let prepared = Prepared::make(args)?;
-    runtime()?.block_on(supervise(args, &prepared))
+    let mut prepared = Prepared::make(args)?;
+    runtime()?.block_on(supervise(args, &mut prepared))
 }
 
-async fn supervise(args: &StandaloneArgs, prepared: &Prepared) -> anyhow::Result<u8> {
+async fn supervise(args: &StandaloneArgs, prepared: &mut Prepared) -> anyhow::Result<u8> {
     let mut terminate = signal(SignalKind::terminate()).context("failed to wait for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("failed to wait for SIGINT")?;
 
-    let mut server = Child::new(Plan::server(args, prepared)?);
-    server.start()?;
-    let url = format!("http://{}", args.listen);
-    let ready = tokio::select! {
-        ready = until_ready(&url, &mut server) => ready,
-        _ = terminate.recv() => Ok(false),
-        _ = interrupt.recv() => Ok(false),
+    let mut server = Child::new(Plan::server(args, prepared));
+    let mut executor = Child::new(Plan::executor(args, prepared));
+    let running = async {
+        server.start()?;
+        until_ready(&mut server).await?;
+        welcome(args, prepared);
+        executor.start()?;
+        loop {
+            tokio::select! {
+                () = server.ended() => {
+                    // Until the server is back, somebody else may hold its address: the executor must not
+                    // talk to it, and what it signed in with counts no more.
+                    executor.stop(STOP_FOR).await;
+                    server.pause().await;
+                    prepared.renew_credential()?;
+                    server.replan(Plan::server(args, prepared));
+                    executor.replan(Plan::executor(args, prepared));
+                    server.start()?;
+                    until_ready(&mut server).await?;
+                    executor.start()?;
+                }
+                () = executor.ended() => {
+                    executor.pause().await;
+                    executor.start()?;
+                }
+            }
+        }
     };
-    match ready {
-        Ok(true) => {}
-        Ok(false) => {
-            server.stop(STOP_FOR).await;
-            return Ok(0);
-        }
-        Err(error) => {
-            server.stop(STOP_FOR).await;
-            return Err(error);
-        }
-    }
-    welcome(&url, prepared);
-    let mut executor = Child::new(Plan::executor(args, prepared)?);
-    executor.start()?;
-    loop {
-        tokio::select! {
-            _ = terminate.recv() => break,
-            _ = interrupt.recv() => break,
-            () = server.ended() => server.again().await?,
-            () = executor.ended() => executor.again().await?,
-        }
-    }
+    let ended: anyhow::Result<std::convert::Infallible> = tokio::select! {
+        _ = terminate.recv() => Err(Told.into()),
+        _ = interrupt.recv() => Err(Told.into()),
+        ended = running => ended,
+    };
     tracing::info!("stopping; running containers go on and are adopted by the next start");
     // The executor first: its last words are for the server.
     executor.stop(STOP_FOR).await;
     server.stop(STOP_FOR).await;
-    Ok(0)
+    match ended {
+        Err(error) if error.is::<Told>() => Ok(0),
+        Err(error) => Err(error),
+    }
 }
 
-/// Waits until the server says that it is ready; an error where it ends instead.
-async fn until_ready(url: &str, server: &mut Child) -> anyhow::Result<bool> {
-    let client = reqwest::Client::builder()
-        .no_proxy()
-        .timeout(Duration::from_secs(2))
-        .build()?;
-    let polling = async {
-        loop {
-            let answer = client.get(format!("{url}/readyz")).send().await;
-            if answer.is_ok_and(|answer| answer.status().is_success()) {
-                break;
-            }
-            // The server's readiness can only be asked for: it is another process.
-            tokio::time::sleep(Duration::from_millis(20)).await;
+/// It was told to stop.
+#[derive(Debug)]
+struct Told;
+
+impl std::fmt::Display for Told {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("told to stop")
+    }
+}
+
+impl std::error::Error for Told {}
+
+/// Waits until the server is ready; an error where it ends instead.
+async fn until_ready(server: &mut Child) -> anyhow::Result<()> {
+    match tokio::time::timeout(START_FOR, server.ready()).await {
+        Ok(true) => Ok(()),
+        Ok(false) => {
+            server.ended().await;
+            Err(RoleError::silent(server.exit_code().unwrap_or(70)).into())
         }
-    };
-    tokio::select! {
-        () = server.ended() => {
-            let code = server.exit_code();
-            Err(RoleError::silent(code.unwrap_or(70)).into())
-        }
-        () = polling => Ok(true),
-        () = tokio::time::sleep(START_FOR) => Err(RoleError::precondition(format!(
+        Err(_) => Err(RoleError::precondition(format!(
             "the server did not become ready within {} s; its log above says why",
             START_FOR.as_secs()
-        )).into()),
+        ))
+        .into()),
     }
 }
 
 /// Says where everything is; for people, so on stderr and not in the log's form.
-fn welcome(url: &str, prepared: &Prepared) {
+fn welcome(args: &StandaloneArgs, prepared: &Prepared) {
+    let url = format!("http://{}", args.listen);
     eprintln!(
         "\nBelljar is ready.\n  web page    {url}\n  sign in     with the token in {}\n  data        {}\n",
         prepared.token_file.display(),

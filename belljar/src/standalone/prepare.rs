@@ -47,6 +47,14 @@ impl Prepared {
     }
 }
 
+impl Prepared {
+    /// What the executor signs in with, anew.
+    pub fn renew_credential(&mut self) -> anyhow::Result<()> {
+        self.credential = secret()?;
+        Ok(())
+    }
+}
+
 /// Makes a folder of this mode and owner; its parents with their usual ones.
 fn folder(path: &Path, mode: u32, owner: Option<(u32, u32)>) -> anyhow::Result<()> {
     let failed = || format!("failed to prepare the folder {}", path.display());

@@ -79,7 +79,7 @@ pub(super) async fn claim(
             return Err(ApiError::new(Code::NotLeader, "this scheduler is stopping"));
         }
     };
-    Ok(Json(claimed_of(claimed)?))
+    Ok(Json(claimed_of(claimed)))
 }
 
 /// An executor lists its leases.
@@ -121,7 +121,7 @@ pub(super) async fn complete(
     };
     Ok(Json(wire::Completed {
         verdicts: verdicts.into_iter().map(report_verdict).collect(),
-        claimed: claimed_of(claimed)?,
+        claimed: claimed_of(claimed),
     }))
 }
 

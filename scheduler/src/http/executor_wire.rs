@@ -1,7 +1,5 @@
 //! The executor protocol's messages and the engine's commands, one as the other.
 
-use super::error::ApiResult;
-use crate::service::ServiceError;
 use belljar_api::executor as wire;
 use belljar_engine::command;
 use belljar_engine::plan::{
@@ -90,26 +88,28 @@ pub(super) fn outputs_of(outputs: wire::WorkOutputs) -> Outputs {
     }
 }
 
-pub(super) fn claimed_of(claimed: command::Claimed) -> ApiResult<wire::Claimed> {
-    let leases = claimed.leases.into_iter().map(granted);
+pub(super) fn claimed_of(claimed: command::Claimed) -> wire::Claimed {
     let cancel = claimed.cancel.into_iter();
-    Ok(wire::Claimed {
-        leases: leases.collect::<ApiResult<_>>()?,
+    wire::Claimed {
+        leases: claimed.leases.into_iter().map(granted).collect(),
         cancel: cancel
             .map(|(key, fence)| wire::CancelRef { key, fence })
             .collect(),
-    })
+    }
 }
 
 /// A lease as it is sent: the plan's work, with every input found.
-fn granted(granted: command::Granted) -> ApiResult<wire::Lease> {
+///
+/// An artifact that its task was free to leave out, and did, is simply absent: `dag apply` sees to it that
+/// only an input that may be absent reads it. Nothing here can fail, because one lease must never
+/// keep an executor from all the others in the same answer.
+fn granted(granted: command::Granted) -> wire::Lease {
     let work = granted.work();
-    let mut inputs = BTreeMap::new();
-    for (name, input) in &work.inputs {
-        let found = input_of(input, &granted.upstream)
-            .ok_or_else(|| ServiceError::Stored(format!("input {name}")))?;
-        inputs.insert(name.clone(), found);
-    }
+    let inputs = work
+        .inputs
+        .iter()
+        .filter_map(|(name, input)| Some((name.clone(), input_of(input, &granted.upstream)?)));
+    let inputs: BTreeMap<_, _> = inputs.collect();
     let limits = work.resources;
     let from = work.image.from.iter().map(|source| match source {
         ImageSource::Blob(blob) => wire::WorkImageSource::Blob(work_blob(blob)),
@@ -139,7 +139,7 @@ fn granted(granted: command::Granted) -> ApiResult<wire::Lease> {
         },
         trusted: work.trusted,
     };
-    Ok(wire::Lease {
+    wire::Lease {
         try_number: granted.try_number,
         work: order,
         lease: wire::LeaseRef {
@@ -147,7 +147,7 @@ fn granted(granted: command::Granted) -> ApiResult<wire::Lease> {
             fence: granted.lease.fence,
             token: granted.lease.token,
         },
-    })
+    }
 }
 
 fn input_of(

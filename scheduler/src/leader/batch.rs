@@ -24,6 +24,9 @@ const COMMANDS_MAX: usize = 1_000;
 /// How long a batch may be applied before it is committed.
 const APPLY_MAX: Duration = Duration::from_millis(5);
 
+/// How long to wait, where nothing else happens, before queued runs are loaded again.
+const OWED_PAUSE: Duration = Duration::from_secs(1);
+
 /// Why a term ended.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Ended {
@@ -54,6 +57,8 @@ pub(super) struct Lead<'a> {
     answers: HashMap<Ticket, Answer>,
     tickets: u64,
     backlog: VecDeque<(Ticket, Command)>,
+    /// Room for queued runs that could not be loaded; tried again with the next batch.
+    owed: Vec<(TenantId, DagName, u32)>,
 }
 
 /// What happened to a batch that was applied and committed.
@@ -90,6 +95,7 @@ impl<'a> Lead<'a> {
             answers: HashMap::new(),
             tickets: 0,
             backlog: VecDeque::new(),
+            owed: Vec::new(),
         };
         ring.start(lead.engine.last_seq());
         lead.admit(lead.engine.admissible()).await;
@@ -123,13 +129,28 @@ impl<'a> Lead<'a> {
     ///
     /// Cancelling it loses nothing: what it took is in `backlog`.
     async fn gather(&mut self) -> Option<Vec<(Ticket, Command)>> {
+        let owed = std::mem::take(&mut self.owed);
+        self.admit(owed).await;
+        // What is due comes first, however much is asked.
+        if self
+            .engine
+            .next_timer()
+            .is_some_and(|due| due <= self.clock.now())
+        {
+            self.enqueue(Command::Tick);
+        }
         while self.backlog.is_empty() {
             let timer = self.engine.next_timer();
             let wait = timer.map_or(Duration::MAX, |due| self.clock.until(due));
+            let wait = if self.owed.is_empty() {
+                wait
+            } else {
+                wait.min(OWED_PAUSE)
+            };
             tokio::select! {
                 biased;
                 ask = self.queues.next() => self.take(ask?),
-                () = sleep(wait), if timer.is_some() => {
+                () = sleep(wait), if timer.is_some() || !self.owed.is_empty() => {
                     self.enqueue(Command::Tick);
                 }
             }
@@ -269,11 +290,12 @@ impl Lead<'_> {
                 break;
             }
         }
-        for rest in commands.rev() {
-            self.backlog.push_front(rest);
-        }
         match self.commit(&out).await {
             Fate::Committed => {
+                // Only now: a batch that fails is dealt with as a whole.
+                for rest in commands.rev() {
+                    self.backlog.push_front(rest);
+                }
                 self.finish(out).await;
                 Tried::Done
             }
@@ -323,7 +345,8 @@ impl Lead<'_> {
                     }
                 }
                 Err(error) => {
-                    tracing::error!(error = %chain(&error), %dag, "failed to load queued runs");
+                    tracing::error!(error = %chain(&error), %dag, "failed to load queued runs; trying again");
+                    self.owed.push((tenant, dag, count));
                 }
             }
         }

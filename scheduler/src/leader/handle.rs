@@ -17,7 +17,9 @@ pub enum LeaderError {
     /// Too much is waiting. Nothing changed; ask again after a second.
     #[error("the scheduler is busy")]
     Busy,
-    /// This process does not lead (any more). Nothing changed; ask the leader, or again shortly.
+    /// This process does not lead (any more). Nothing changed, unless it lost office while the change was
+    /// being written: then it may be there. Ask the leader, or again shortly, with the same
+    /// idempotency key.
     #[error("this scheduler is not the leader")]
     NotLeader,
     /// The database cannot be written, for example because its disk is full. Nothing changed; ask
@@ -80,8 +82,7 @@ impl LeaderHandle {
     ///
     /// # Errors
     ///
-    /// See [`LeaderError`]; in every case nothing changed, or (after `Unavailable`) asking again with
-    /// the same idempotency key finds what did.
+    /// See [`LeaderError`].
     pub async fn send(&self, command: Command) -> Result<Reply, LeaderError> {
         let class = Class::of(&command);
         let (answer, answered) = oneshot::channel();
