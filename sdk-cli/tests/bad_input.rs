@@ -1,5 +1,5 @@
 //! Walks the table of `docs/bad-input.md`: each row's command ends with the exit code and message that it says.
-#![allow(clippy::unwrap_used, reason = "a test")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test")]
 
 mod support;
 

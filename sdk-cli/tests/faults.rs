@@ -1,5 +1,5 @@
 //! What goes wrong between here and the server: each fault has its exit code and says what to do.
-#![allow(clippy::unwrap_used, reason = "a test")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test")]
 
 mod support;
 

@@ -1,5 +1,5 @@
 //! The help: there for every command, and the same as in `docs/cli.md`.
-#![allow(clippy::unwrap_used, reason = "a test")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test")]
 
 use clap::Command;
 use std::fmt::Write as _;

@@ -1,6 +1,6 @@
 //! The commands against a real server in this process: real routes, real leader, real database. There is no
 //! executor here, so nothing runs; whole runs in containers are tested end to end, in `tests/`.
-#![allow(clippy::unwrap_used, reason = "a test")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test")]
 
 mod support;
 

@@ -1,5 +1,5 @@
 //! Bytes on their way here and there: whole with the right digest, or not at all.
-#![allow(clippy::unwrap_used, reason = "a test")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test")]
 
 mod support;
 

@@ -4,8 +4,7 @@ use super::User;
 use belljar_scheduler::EngineConfig;
 use belljar_scheduler::server::{ServerConfig, serve};
 use belljar_scheduler::service::tokens::Token;
-use std::net::SocketAddr;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 /// An analysis's manifest.
@@ -69,8 +68,11 @@ impl Server {
             admin_token: Some(token.clone()),
             engine: EngineConfig::default(),
         };
-        let serving = tokio::spawn(serve(config, stop.clone()));
-        answers(listen, &serving).await;
+        let (ready, is_ready) = tokio::sync::oneshot::channel();
+        // The receiver waits until the sender is used or gone.
+        let ready = move || drop(ready.send(()));
+        tokio::spawn(serve(config, stop.clone(), ready));
+        is_ready.await.expect("the server did not start");
         Self {
             url: format!("http://{listen}"),
             token: token.expose(),
@@ -81,14 +83,6 @@ impl Server {
 
     pub fn user(&self) -> User {
         User::new(&self.url).var("BELLJAR_TOKEN", &self.token)
-    }
-}
-
-/// Returns when the server takes connections.
-async fn answers<T>(address: SocketAddr, serving: &tokio::task::JoinHandle<T>) {
-    while TcpStream::connect(address).await.is_err() {
-        assert!(!serving.is_finished(), "the server ended");
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
 }
 
