@@ -43,6 +43,20 @@ submit_missing_analyses() {
 	done
 }
 
+# executors STATE: the executors in this state, one a line, with the reason where they take no work.
+executors() {
+	belljar --output json executor list |
+		json '"\n".join(e["name"] + ": " + (e["unavailable"] or "") for e in it["items"] if e["state"] == "'"$1"'")'
+}
+executor_online() { [ -n "$(executors online)" ]; }
+
+# An executor tests its sandbox before it takes work; without one the run would wait for ever.
+wait_for_executor() {
+	wait_until 60 executor_online && return 0
+	executors unavailable >&2
+	die "no executor takes work; the reason is above, and 'sudo $BELLJAR_BIN doctor' explains more" 69
+}
+
 [ -r "$DATA" ] || die "there is no readable file $DATA (make demo DATA=path/to/export.csv)" 66
 bash "$HERE/start.sh"
 belljar pool set heavy --slots 2 >&2
@@ -52,9 +66,13 @@ belljar dataset put posts "$DATA" --media-type text/csv >&2
 step "applying ${DAG#"$BELLJAR_ROOT"/}"
 belljar dag apply "$DAG" >&2
 
+wait_for_executor
 step "running the DAG social-insights"
 run=$(belljar --output json dag run social-insights | json 'it["run"]')
-belljar run watch "$run" >&2
+belljar run watch "$run" --timeout 10m >&2 || {
+	belljar run show "$run" >&2
+	die "the run did not succeed; what it is, and why anything waits, is above" 1
+}
 
 mkdir -p "$OUT"
 for task in clean engagement words report; do
