@@ -40,6 +40,15 @@ export const theme = createTheme({
   fontFamilyMonospace:
     '"JetBrains Mono Variable", ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono", monospace',
   headings: { fontWeight: "640" },
+  components: {
+    // A dialog's head is no banner of the page, and its cross needs words.
+    Modal: {
+      defaultProps: {
+        closeButtonProps: { "aria-label": "Close" },
+        attributes: { header: { role: "presentation" } },
+      },
+    },
+  },
   cursorType: "pointer",
   respectReducedMotion: true,
 });

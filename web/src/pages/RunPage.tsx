@@ -311,7 +311,7 @@ function CancelButton({ run }: { run: Run }) {
           <Button variant="default" onClick={close} data-autofocus>
             Let it run
           </Button>
-          <Button color="red" loading={cancel.isPending} onClick={() => cancel.mutate()}>
+          <Button color="red.9" loading={cancel.isPending} onClick={() => cancel.mutate()}>
             Cancel the run
           </Button>
         </div>
