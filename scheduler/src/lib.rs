@@ -5,9 +5,9 @@
 //! protocol's server side, blobs and logs on disk, and the web UI's files. Leaves to others:
 //! decisions (`belljar-engine`), SQL (`belljar-store`), containers (the executor).
 
-pub mod leader;
 pub mod blobs;
 pub mod http;
+pub mod leader;
 pub mod server;
 pub mod service;
 
