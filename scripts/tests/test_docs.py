@@ -42,6 +42,13 @@ class Documents(unittest.TestCase):
                     with self.subTest(document=document, field=field):
                         self.assertRegex(text, rf"(`{field}`|\b{field}:)")
 
+    def test_places_on_the_map_exist(self):
+        text = (ROOT / "docs" / "ARCHITECTURE.md").read_text()
+        folders = "api|belljar|dag-specs|executor|scheduler|sdk-cli|tests|web"
+        for place in re.findall(rf"`((?:{folders})/[\w./-]*)`", text):
+            with self.subTest(place=place):
+                self.assertTrue((ROOT / place).exists())
+
     def test_named_scripts_exist(self):
         for document in documents():
             for name in re.findall(r"\bscripts/[\w./-]+\w", document.read_text()):
