@@ -219,7 +219,7 @@ async function requestHostile(page: Page): Promise<void> {
   await page.getByLabel("Pause").fill("50");
   await page.getByRole("combobox", { name: "Mood" }).click();
   await page.getByRole("option", { name: "cross" }).click();
-  await page.getByText("Shout").click();
+  await page.getByRole("switch", { name: "Shout" }).click();
   await page.getByLabel("Words").fill("<i>one</i>");
   await page.keyboard.press("Enter");
   await page.getByLabel("Nested").fill('{"deep": [1, {"er": null}]}');
