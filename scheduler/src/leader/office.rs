@@ -65,9 +65,18 @@ pub(super) async fn run(
             () = turn_away(&mut queues) => return,
         };
         let ended = match term {
-            Ok(term) => {
+            Ok((term, asked)) => {
                 tracing::info!(epoch = %term.epoch, "in office");
-                lead(&store, &config, &mut queues, &ring, &state, term, &stop).await
+                lead(
+                    &store,
+                    &config,
+                    &mut queues,
+                    &ring,
+                    &state,
+                    (term, asked),
+                    &stop,
+                )
+                .await
             }
             Err(error) => Err(error),
         };
@@ -95,26 +104,29 @@ async fn turn_away(queues: &mut Queues) {
 }
 
 /// Takes office: at once where a lock keeps others out, else no earlier than a time-to-live after the
-/// leader's row last changed.
-async fn take(store: &Store, config: &LeaderConfig) -> Result<Term, OfficeError> {
+/// leader's row last changed. With the moment from which it holds: before it was asked for.
+async fn take(store: &Store, config: &LeaderConfig) -> Result<(Term, Instant), OfficeError> {
     let failed = |error: belljar_store::StoreError| OfficeError::Store(chain(&error));
     let Some(timing) = config.office else {
-        return store
+        let asked = Instant::now();
+        let term = store
             .leader_take(&config.holder, &config.address)
             .await
-            .map_err(failed);
+            .map_err(failed)?;
+        return Ok((term, asked));
     };
     let mut seen = store.leader_peek().await.map_err(failed)?;
     let mut since = Instant::now();
     loop {
         let vacant = seen.epoch.0 == 0 || since.elapsed() >= timing.ttl;
         if vacant {
+            let asked = Instant::now();
             let taken = store
                 .leader_take_if(&seen, &config.holder, &config.address)
                 .await
                 .map_err(failed)?;
             if let Some(term) = taken {
-                return Ok(term);
+                return Ok((term, asked));
             }
         }
         tokio::time::sleep(timing.renew / 3).await;
@@ -131,10 +143,10 @@ async fn lead(
     queues: &mut Queues,
     ring: &EventRing,
     state: &watch::Sender<State>,
-    term: Term,
+    (term, asked): (Term, Instant),
     stop: &CancellationToken,
 ) -> Result<Ended, OfficeError> {
-    let renewal = Renewal::begin(store, config.office, term, stop);
+    let renewal = Renewal::begin(store, config.office, term, asked, stop);
     let now = store
         .db_now()
         .await
@@ -156,8 +168,13 @@ struct Renewal {
 }
 
 impl Renewal {
-    fn begin(store: &Store, timing: Option<Timing>, term: Term, stop: &CancellationToken) -> Self {
-        let begun = Instant::now();
+    fn begin(
+        store: &Store,
+        timing: Option<Timing>,
+        term: Term,
+        begun: Instant,
+        stop: &CancellationToken,
+    ) -> Self {
         let stop = stop.child_token();
         let until = timing.map(|timing| {
             let holds = timing.ttl.saturating_sub(timing.drift);
