@@ -5,16 +5,22 @@
 //!
 //! A file appears under its digest only when it is whole, checked and on the disk, with mode 0444.
 //! Attempts are given the file itself, read-only; [`Held`] keeps it from being evicted meanwhile.
+//! What was written before the host last booted may have been damaged by how it went down: it gets
+//! another name then, and its own back when it is wanted and was found whole.
+
+mod folder;
 
 use crate::scheduler_client::{ClientError, SchedulerClient, Under};
 use belljar_api::executor::{WorkBlob, WorkInput};
 use belljar_ids::Digest;
+use folder::{UNCHECKED, distrust, free_bytes, hash, list, sync_folder};
 use sha2::{Digest as _, Sha256};
 use std::collections::HashMap;
+use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
+use tempfile::{NamedTempFile, TempPath};
 
 /// Why an input could not be had.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +35,14 @@ pub enum InputError {
         wanted: Digest,
         /// The digest it has.
         found: Digest,
+    },
+    /// The disk is too full for it.
+    #[error("{needed} bytes are needed for an input and {available} are free above the reserve")]
+    NoRoom {
+        /// Bytes wanted.
+        needed: u64,
+        /// Bytes free above the reserve, with everything deleted that nobody uses.
+        available: u64,
     },
     /// The system refused.
     #[error("failed to {doing} {}: {source}", path.display())]
@@ -53,9 +67,20 @@ impl InputError {
     }
 }
 
+/// What the cache may use.
+#[derive(Debug, Clone, Copy)]
+pub struct CacheLimits {
+    /// Bytes of files kept although nobody uses them.
+    pub max_bytes: u64,
+    /// Bytes that stay free on the disk.
+    pub reserve_bytes: u64,
+}
+
 #[derive(Debug)]
 struct Cached {
     size: u64,
+    /// Whether it is what its digest says for certain.
+    checked: bool,
     /// Order of last use; larger is later.
     used: u64,
     /// How many hold it.
@@ -72,7 +97,7 @@ struct State {
 #[derive(Debug)]
 pub struct Cache {
     folder: PathBuf,
-    max_bytes: u64,
+    limits: CacheLimits,
     state: Mutex<State>,
     /// One fetch of the same bytes at a time.
     fetching: Mutex<HashMap<Digest, Arc<tokio::sync::Mutex<()>>>>,
@@ -103,44 +128,23 @@ impl Drop for Held {
 }
 
 impl Cache {
-    /// The cache in `folder`, which exists. What is in it from earlier is used again; pieces of
-    /// interrupted transfers are deleted.
+    /// The cache in `folder`, which exists. What is in it from earlier is used again, after a look
+    /// inside where the host was booted since (`boot_id`); pieces of interrupted transfers are
+    /// deleted.
     ///
     /// # Errors
     ///
     /// `Io`.
-    pub fn open(folder: &Path, max_bytes: u64) -> Result<Arc<Self>, InputError> {
-        let mut found = Vec::new();
-        let entries = std::fs::read_dir(folder).map_err(InputError::io("list", folder))?;
-        for entry in entries.flatten() {
-            let digest = entry
-                .file_name()
-                .to_str()
-                .and_then(|hex| format!("sha256:{hex}").parse::<Digest>().ok());
-            let meta = entry.metadata().ok().filter(std::fs::Metadata::is_file);
-            match (digest, meta) {
-                (Some(digest), Some(meta)) => {
-                    let used = meta.modified().unwrap_or(SystemTime::UNIX_EPOCH);
-                    found.push((used, digest, meta.len()));
-                }
-                _ => {
-                    let path = entry.path();
-                    std::fs::remove_file(&path).map_err(InputError::io("delete", &path))?;
-                }
-            }
-        }
-        found.sort_unstable_by_key(|(used, ..)| *used);
-        let mut state = State::default();
-        for (_, digest, size) in found {
-            state.clock += 1;
-            let used = state.clock;
-            let holds = 0;
-            state.files.insert(digest, Cached { size, used, holds });
-        }
+    pub fn open(
+        folder: &Path,
+        boot_id: &str,
+        limits: CacheLimits,
+    ) -> Result<Arc<Self>, InputError> {
+        distrust(folder, boot_id)?;
         let cache = Arc::new(Self {
             folder: folder.to_owned(),
-            max_bytes,
-            state: Mutex::new(state),
+            limits,
+            state: Mutex::new(list(folder)?),
             fetching: Mutex::default(),
         });
         cache.shrink();
@@ -156,12 +160,21 @@ impl Cache {
         self.folder.join(digest.hex())
     }
 
+    fn path_of(&self, digest: Digest, checked: bool) -> PathBuf {
+        let path = self.path(digest);
+        if checked {
+            path
+        } else {
+            path.with_extension(UNCHECKED)
+        }
+    }
+
     /// The bytes of an input, fetched where they are not here.
     ///
     /// # Errors
     ///
-    /// `Client` where the scheduler refuses or the bytes are others, `WrongInline`, `Io`. A
-    /// scheduler that does not answer is waited for.
+    /// `Client` where the scheduler refuses or the bytes are others, `WrongInline`, `NoRoom`, `Io`.
+    /// A scheduler that does not answer is waited for.
     pub async fn input(
         self: &Arc<Self>,
         client: &SchedulerClient,
@@ -170,7 +183,16 @@ impl Cache {
     ) -> Result<Held, InputError> {
         match input {
             WorkInput::Blob(blob) => self.blob(client, under, blob).await,
-            WorkInput::Inline { text, digest } => self.inline(text.as_bytes(), *digest),
+            WorkInput::Inline { text, digest } => {
+                let (bytes, digest) = (text.clone().into_bytes(), *digest);
+                let found = Digest::from_bytes(Sha256::digest(&bytes).into());
+                if found != digest {
+                    let wanted = digest;
+                    return Err(InputError::WrongInline { wanted, found });
+                }
+                let size = bytes.len() as u64;
+                self.have(digest, size, self.write(bytes)).await
+            }
         }
     }
 
@@ -185,59 +207,77 @@ impl Cache {
         under: Under<'_>,
         blob: &WorkBlob,
     ) -> Result<Held, InputError> {
-        if let Some(held) = self.hold(blob.digest) {
+        self.have(blob.digest, blob.size, self.fetch(client, under, blob))
+            .await
+    }
+
+    /// Holds a file that is here and whole, or else has it brought here; one at a time for the
+    /// same bytes.
+    async fn have(
+        self: &Arc<Self>,
+        digest: Digest,
+        size: u64,
+        bring: impl Future<Output = Result<TempPath, InputError>>,
+    ) -> Result<Held, InputError> {
+        if let Some(held) = self.hold_whole(digest, size) {
             return Ok(held);
         }
-        let turn = self.turn(blob.digest);
+        let turn = self.turn(digest);
         let guard = turn.lock().await;
+        self.check(digest).await;
         // Whoever had the turn before has probably fetched it.
-        let held = match self.hold(blob.digest) {
+        let held = match self.hold_whole(digest, size) {
             Some(held) => Ok(held),
-            None => self.fetch(client, under, blob).await,
+            None => match bring.await {
+                Ok(part) => {
+                    let cache = Arc::clone(self);
+                    blocking(move || cache.keep(part, digest, size)).await
+                }
+                Err(error) => Err(error),
+            },
         };
         drop(guard);
-        self.turns().remove(&blob.digest);
+        self.turns().remove(&digest);
         held
     }
 
     async fn fetch(
-        self: &Arc<Self>,
+        &self,
         client: &SchedulerClient,
         under: Under<'_>,
         blob: &WorkBlob,
-    ) -> Result<Held, InputError> {
-        // Deleted when dropped, so that a fetch that is given up leaves nothing.
-        let part = tempfile::Builder::new()
-            .prefix("part-")
-            .tempfile_in(&self.folder)
-            .map_err(InputError::io("make a file in", &self.folder))?
-            .into_temp_path();
+    ) -> Result<TempPath, InputError> {
+        self.make_room(blob.size)?;
+        let part = self.part()?.into_temp_path();
         client.blob_get(under, blob, &part).await?;
-        self.keep(part, blob.digest, blob.size)
+        Ok(part)
     }
 
-    fn inline(self: &Arc<Self>, bytes: &[u8], digest: Digest) -> Result<Held, InputError> {
-        let found = Digest::from_bytes(Sha256::digest(bytes).into());
-        if found != digest {
-            let wanted = digest;
-            return Err(InputError::WrongInline { wanted, found });
-        }
-        if let Some(held) = self.hold(digest) {
-            return Ok(held);
-        }
-        let part = tempfile::Builder::new()
+    /// Puts bytes on the disk: their name must not get there before them.
+    async fn write(&self, bytes: Vec<u8>) -> Result<TempPath, InputError> {
+        let mut part = self.part()?;
+        blocking(move || {
+            let written = part
+                .write_all(&bytes)
+                .and_then(|()| part.as_file().sync_all());
+            written.map_err(InputError::io("write", part.path()))?;
+            Ok(part.into_temp_path())
+        })
+        .await
+    }
+
+    /// Deleted when dropped, so that a fetch that is given up leaves nothing.
+    fn part(&self) -> Result<NamedTempFile, InputError> {
+        tempfile::Builder::new()
             .prefix("part-")
             .tempfile_in(&self.folder)
-            .map_err(InputError::io("make a file in", &self.folder))?
-            .into_temp_path();
-        std::fs::write(&part, bytes).map_err(InputError::io("write", &part))?;
-        self.keep(part, digest, bytes.len() as u64)
+            .map_err(InputError::io("make a file in", &self.folder))
     }
 
     /// Gives a whole and checked file its name.
     fn keep(
         self: &Arc<Self>,
-        part: tempfile::TempPath,
+        part: TempPath,
         digest: Digest,
         size: u64,
     ) -> Result<Held, InputError> {
@@ -246,11 +286,13 @@ impl Cache {
             .map_err(InputError::io("protect", &part))?;
         part.persist(&path)
             .map_err(|error| InputError::io("name", &path)(error.error))?;
+        sync_folder(&self.folder)?;
         let mut state = self.lock();
         state.clock += 1;
         let used = state.clock;
         let file = state.files.entry(digest).or_insert(Cached {
             size,
+            checked: true,
             used,
             holds: 0,
         });
@@ -261,6 +303,57 @@ impl Cache {
             cache: Arc::clone(self),
             digest,
         })
+    }
+
+    /// Holds a file that is here and has the size it should have; another one is deleted.
+    fn hold_whole(self: &Arc<Self>, digest: Digest, size: u64) -> Option<Held> {
+        {
+            let mut state = self.lock();
+            let file = state.files.get(&digest)?;
+            if !file.checked {
+                return None;
+            }
+            if file.size != size {
+                if file.holds == 0 {
+                    self.delete(&mut state, digest);
+                }
+                return None;
+            }
+        }
+        self.hold(digest)
+    }
+
+    /// Looks whether a file from before the last boot is what it was, and deletes it if not.
+    async fn check(self: &Arc<Self>, digest: Digest) {
+        let unchecked = |state: &State| state.files.get(&digest).is_some_and(|f| !f.checked);
+        if !unchecked(&self.lock()) {
+            return;
+        }
+        // Not to be evicted meanwhile.
+        let held = self.hold(digest);
+        let (from, to) = (self.path_of(digest, false), self.path(digest));
+        let whole = blocking(move || {
+            let found = hash(&from).map_err(InputError::io("read", &from))?;
+            if found == digest {
+                std::fs::rename(&from, &to).map_err(InputError::io("name", &to))?;
+            }
+            Ok(found == digest)
+        })
+        .await;
+        let mut state = self.lock();
+        match whole {
+            Ok(true) => {
+                if let Some(file) = state.files.get_mut(&digest) {
+                    file.checked = true;
+                }
+            }
+            found => {
+                tracing::warn!(%digest, ?found, "a cached file was damaged before the host booted; it is fetched again");
+                self.delete(&mut state, digest);
+            }
+        }
+        drop(state);
+        drop(held);
     }
 
     /// Holds a file that is here.
@@ -281,20 +374,50 @@ impl Cache {
     fn shrink(&self) {
         let mut state = self.lock();
         let mut total: u64 = state.files.values().map(|file| file.size).sum();
-        while total > self.max_bytes {
-            let oldest = state
-                .files
-                .iter()
-                .filter(|(_, file)| file.holds == 0)
-                .min_by_key(|(_, file)| file.used)
-                .map(|(digest, file)| (*digest, file.size));
-            let Some((digest, size)) = oldest else { break };
-            let path = self.path(digest);
-            if let Err(error) = std::fs::remove_file(&path) {
-                tracing::warn!(path = %path.display(), %error, "failed to delete a cached file");
-            }
-            state.files.remove(&digest);
+        while total > self.limits.max_bytes {
+            let Some(size) = self.evict(&mut state) else {
+                break;
+            };
             total -= size;
+        }
+    }
+
+    /// Deletes what is not held until `needed` bytes fit on the disk.
+    fn make_room(&self, needed: u64) -> Result<(), InputError> {
+        let mut state = self.lock();
+        loop {
+            let available = free_bytes(&self.folder)?.saturating_sub(self.limits.reserve_bytes);
+            if available >= needed {
+                return Ok(());
+            }
+            let evictable = state.files.values().filter(|file| file.holds == 0);
+            // Nothing is deleted for what does not fit even so.
+            let at_most = available + evictable.map(|file| file.size).sum::<u64>();
+            if at_most < needed || self.evict(&mut state).is_none() {
+                return Err(InputError::NoRoom {
+                    needed,
+                    available: at_most,
+                });
+            }
+        }
+    }
+
+    /// Deletes what was used longest ago and is not held; gives its size.
+    fn evict(&self, state: &mut State) -> Option<u64> {
+        let unused = state.files.iter().filter(|(_, file)| file.holds == 0);
+        let (digest, file) = unused.min_by_key(|(_, file)| file.used)?;
+        let (digest, size) = (*digest, file.size);
+        self.delete(state, digest);
+        Some(size)
+    }
+
+    fn delete(&self, state: &mut State, digest: Digest) {
+        let Some(file) = state.files.remove(&digest) else {
+            return;
+        };
+        let path = self.path_of(digest, file.checked);
+        if let Err(error) = std::fs::remove_file(&path) {
+            tracing::warn!(path = %path.display(), %error, "failed to delete a cached file");
         }
     }
 
@@ -307,57 +430,19 @@ impl Cache {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn put(cache: &Arc<Cache>, text: &str) -> (Digest, Held) {
-        let digest = Digest::from_bytes(Sha256::digest(text.as_bytes()).into());
-        (digest, cache.inline(text.as_bytes(), digest).unwrap())
-    }
-
-    #[test]
-    fn what_is_held_stays_and_the_longest_unused_goes() {
-        let folder = tempfile::tempdir().unwrap();
-        let cache = Cache::open(folder.path(), 10).unwrap();
-        let (a, held_a) = put(&cache, "aaaaaa");
-        let (b, held_b) = put(&cache, "bbbbbb");
-        assert!(
-            held_a.path().exists() && held_b.path().exists(),
-            "both are in use"
-        );
-        drop(held_b);
-        assert!(cache.hold(b).is_none(), "over the limit and not in use");
-        let (c, held_c) = put(&cache, "cc");
-        drop((held_a, held_c));
-        assert!(
-            cache.hold(a).is_some() && cache.hold(c).is_some(),
-            "8 of 10 bytes"
-        );
-        let mode = std::fs::metadata(cache.path(a))
-            .unwrap()
-            .permissions()
-            .mode();
-        assert_eq!(mode & 0o777, 0o444);
-    }
-
-    #[test]
-    fn a_new_incarnation_finds_whole_files_and_deletes_pieces() {
-        let folder = tempfile::tempdir().unwrap();
-        let cache = Cache::open(folder.path(), 100).unwrap();
-        let (a, held) = put(&cache, "aaaa");
-        drop(held);
-        std::fs::write(folder.path().join("part-x"), "half").unwrap();
-        let again = Cache::open(folder.path(), 100).unwrap();
-        assert!(again.hold(a).is_some());
-        assert!(!folder.path().join("part-x").exists());
-    }
-
-    #[test]
-    fn other_bytes_than_named_are_refused() {
-        let folder = tempfile::tempdir().unwrap();
-        let cache = Cache::open(folder.path(), 100).unwrap();
-        let wrong = cache.inline(b"a", Digest::from_bytes([0; 32]));
-        assert!(matches!(wrong, Err(InputError::WrongInline { .. })));
+/// Runs what waits for the disk where it holds nobody up.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, InputError> + Send + 'static,
+) -> Result<T, InputError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // The runtime is shutting down, and this task with it.
+            Err(_) => std::future::pending().await,
+        },
     }
 }
+
+#[cfg(test)]
+mod tests;

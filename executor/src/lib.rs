@@ -44,7 +44,7 @@ pub use self_fence::SelfFence;
 use crate::availability::Availability;
 use crate::engine::Engine;
 use crate::home::Home;
-use crate::inputs::Cache;
+use crate::inputs::{Cache, CacheLimits};
 use crate::journal::{Journal, Ledger};
 use crate::node::Node;
 use crate::registry::{Registry, Stop};
@@ -110,13 +110,18 @@ fn open(config: ExecutorConfig) -> Result<Opened, ExecutorError> {
     let client = SchedulerClient::new(&config.schedulers, config.credential.clone())
         .map_err(ExecutorError::Register)?;
     let (journal, ledger) = Journal::open(&home.journal())?;
-    let cache = Cache::open(&home.cache(), config.cache_bytes)?;
+    let boot_id = clock::boot_id().map_err(ExecutorError::BootId)?;
+    let limits = CacheLimits {
+        max_bytes: config.cache_bytes,
+        reserve_bytes: config.disk_reserve_bytes,
+    };
+    let cache = Cache::open(&home.cache(), &boot_id, limits)?;
     let owed: BTreeSet<_> = ledger.entries().map(|(_, e)| e.name.clone()).collect();
     home.sweep_attempts(&owed)?;
     let registry = Arc::new(Registry::default());
     let (reports, queue) = mpsc::unbounded_channel();
     let node = Node {
-        boot_id: clock::boot_id().map_err(ExecutorError::BootId)?,
+        boot_id,
         client,
         journal,
         engine: Engine::default(),
