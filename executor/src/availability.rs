@@ -85,7 +85,7 @@ impl Availability {
         self.change(|reasons| reasons.engine = reason);
     }
 
-    /// An attempt could not begin because of the disk or something like it: no more for a while.
+    /// No attempt could begin because of the disk or something like it: no more for a while.
     pub fn pause(&self, reason: String) {
         self.change(|reasons| reasons.disk = Some((reason, Instant::now() + PAUSE)));
     }

@@ -390,3 +390,44 @@ async fn a_log_over_its_cap_is_marked_and_artifacts_are_stored() {
     assert_eq!(outcome.dropped_files, 2);
     bench.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_does_not_fit_the_disk_is_a_loss_and_keeps_nobody_else_from_work() {
+    // Beside what other tests write meanwhile.
+    let margin = 4u64 << 30;
+    let free = rustix::fs::statvfs("/tmp").unwrap();
+    let free = free.f_bavail * free.f_frsize;
+    let bench = Bench::with(|config| config.policy.ceilings.disk_bytes = 1 << 60).await;
+    let mut out = support::lease("huge-out", 1, &["ok"]);
+    out.work.resources.disk_bytes = free + margin;
+    let mut input = support::lease("huge-input", 1, &["ok"]);
+    for of in input.work.inputs.values_mut() {
+        if let belljar_api::executor::WorkInput::Blob(blob) = of {
+            blob.digest = support::image::sha256(b"never sent");
+            blob.size = free + margin;
+        }
+    }
+    for lease in [out, input] {
+        let key = (lease.lease.key.clone(), lease.lease.fence);
+        bench.standin.change(|world| world.ready.push(lease));
+        let outcome = bench.standin.outcome(&key).await;
+        assert_eq!(outcome.cause, Some(Cause::ExecutorError), "{outcome:?}");
+        assert_eq!(outcome.started_ms_ago, None);
+        let message = outcome.message.unwrap();
+        assert!(message.contains("bytes are needed"), "{message}");
+        assert!(message.contains("are free above the reserve"), "{message}");
+    }
+    let small = bench.standin.offer("small", 1, &["ok"]);
+    assert_eq!(bench.standin.outcome(&small).await.cause, None);
+    {
+        let world = bench.standin.world();
+        assert!(world.released.is_empty());
+        let reasons = world
+            .heartbeats
+            .iter()
+            .filter_map(|h| h.unavailable.clone());
+        let paused: Vec<_> = reasons.filter(|r| r.contains("bytes")).collect();
+        assert_eq!(paused, Vec::<String>::new());
+    }
+    bench.close().await;
+}

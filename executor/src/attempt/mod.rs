@@ -290,7 +290,8 @@ impl Attempt {
 pub(crate) fn heed(node: &Node, error: &SandboxError) {
     match error {
         SandboxError::EngineUnavailable { .. } => node.engine.suspect(),
-        SandboxError::DiskFull { .. } => node.availability.pause(error.to_string()),
+        // Below the sandbox's own reserve there is no room for any attempt; else only for this one.
+        SandboxError::DiskFull { available: 0, .. } => node.availability.pause(error.to_string()),
         SandboxError::Unkillable { .. } => node.availability.quarantine(error.to_string()),
         _ => {}
     }

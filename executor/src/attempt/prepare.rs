@@ -143,13 +143,12 @@ impl Attempt {
         Ok(start)
     }
 
-    /// An error before the start: the lease goes back where the host is at fault for now.
+    /// An error before the start: the lease goes back where the engine is away, which keeps others
+    /// from being taken.
     fn unprepared(&self, error: &SandboxError) -> Halt {
         heed(&self.node, error);
         match error {
-            SandboxError::EngineUnavailable { .. } | SandboxError::DiskFull { .. } => {
-                Halt::Release(error.to_string())
-            }
+            SandboxError::EngineUnavailable { .. } => Halt::Release(error.to_string()),
             _ => Halt::Failed(failure_of_error(error)),
         }
     }
@@ -176,21 +175,78 @@ impl Attempt {
             InputError::Client(ClientError::LeaseGone | ClientError::Fenced) => {
                 Halt::Stop(Stop::Gone)
             }
-            InputError::Io { .. } | InputError::Client(ClientError::Local { .. }) => {
-                self.not_here(error)
-            }
+            InputError::NoRoom { .. }
+            | InputError::Io { .. }
+            | InputError::Client(ClientError::Local { .. }) => self.not_here(error),
             _ => Halt::Failed(Failure::new(cause, message)),
         }
     }
 
-    /// This host cannot do it at the moment: the lease goes back, and no other comes for a while.
-    fn not_here(&self, error: &dyn std::error::Error) -> Halt {
-        self.node.availability.pause(error.to_string());
-        Halt::Release(error.to_string())
+    /// This host cannot do it: an infrastructure loss, not a lease given back, because that costs
+    /// nothing and what fits no host would be leased for ever. Where only this attempt had no room,
+    /// others may follow at once; a disk that is full altogether is found before they are taken.
+    fn not_here(&self, error: &(dyn std::error::Error + 'static)) -> Halt {
+        if !is_lack_of_room(error) {
+            self.node.availability.pause(error.to_string());
+        }
+        Halt::Failed(Failure::new(Cause::ExecutorError, error.to_string()))
     }
+}
+
+/// Whether there was too little space, and nothing else is wrong with the disk.
+fn is_lack_of_room(error: &(dyn std::error::Error + 'static)) -> bool {
+    use std::io::{Error, ErrorKind};
+    if let Some(InputError::NoRoom { .. }) = error.downcast_ref() {
+        return true;
+    }
+    std::iter::successors(Some(error), |error| error.source()).any(|error| {
+        let found = error
+            .downcast_ref::<Error>()
+            .or_else(|| error.downcast_ref::<Arc<Error>>().map(AsRef::as_ref));
+        matches!(
+            found.map(Error::kind),
+            Some(ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge)
+        )
+    })
 }
 
 /// A lease that contradicts itself is refused like a bad image: nobody could run it.
 fn contradiction(error: OrderError) -> Halt {
     Halt::Failed(Failure::new(Cause::ImageRefused, error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::home::HomeError;
+    use crate::journal::JournalError;
+    use std::io::{Error, ErrorKind};
+
+    #[test]
+    fn lack_of_room_is_told_from_a_broken_disk() {
+        for (kind, wanted) in [
+            (ErrorKind::StorageFull, true),
+            (ErrorKind::QuotaExceeded, true),
+            (ErrorKind::ReadOnlyFilesystem, false),
+        ] {
+            let (doing, path) = ("write", std::path::PathBuf::from("/x"));
+            let local = ClientError::Local {
+                doing,
+                source: kind.into(),
+            };
+            let home = HomeError::Io {
+                doing,
+                path: path.clone(),
+                source: kind.into(),
+            };
+            let journal = JournalError::Io {
+                doing,
+                path,
+                source: Arc::new(Error::from(kind)),
+            };
+            assert_eq!(is_lack_of_room(&InputError::Client(local)), wanted);
+            assert_eq!(is_lack_of_room(&home), wanted);
+            assert_eq!(is_lack_of_room(&journal), wanted);
+        }
+    }
 }
