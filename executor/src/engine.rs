@@ -233,8 +233,18 @@ async fn try_connect(node: &Node) -> Result<Survey, SandboxError> {
 
 /// Looks after the engine for ever: says when it is away, and takes up `leftovers` and what else
 /// needs it when it answers.
-pub async fn run(node: &Arc<Node>, mut leftovers: Vec<Leftover>) {
-    let mut registered_with = node.engine.info();
+pub async fn run(node: &Arc<Node>, leftovers: Vec<Leftover>) {
+    let answered = Notify::new();
+    // Apart from each other: telling waits for a scheduler that is away, and whatever runs here
+    // needs its engine looked after all the same.
+    futures::join!(
+        watch(node, leftovers, &answered),
+        tell(node, node.engine.info(), &answered)
+    );
+}
+
+/// Looks at the engine for ever, and says through `answered` when there may be something to tell.
+async fn watch(node: &Arc<Node>, mut leftovers: Vec<Leftover>, answered: &Notify) {
     let mut swept: Option<Instant> = None;
     loop {
         let pause = match look(node, &mut leftovers, &mut swept).await {
@@ -247,7 +257,7 @@ pub async fn run(node: &Arc<Node>, mut leftovers: Vec<Leftover>) {
                 let fit = unfit.is_none();
                 node.engine.set_fit(fit);
                 node.availability.engine(unfit);
-                tell(node, &mut registered_with).await;
+                answered.notify_one();
                 if fit { LOOK } else { RETRY * 10 }
             }
         };
@@ -275,16 +285,19 @@ async fn look(
     })
 }
 
-/// Registers again where this host is not what the scheduler was told.
-async fn tell(node: &Node, registered_with: &mut Value) {
-    let info = node.engine.info();
-    if same_host(&info, registered_with) {
-        return;
-    }
-    *registered_with = info;
-    let known = node.session.epoch();
-    if let Err(error) = node.register(known).await {
-        tracing::warn!(%error, "failed to tell the scheduler about this host");
+/// Registers again, for ever, whenever this host is not what the scheduler was told.
+async fn tell(node: &Node, mut registered_with: Value, answered: &Notify) {
+    loop {
+        answered.notified().await;
+        let info = node.engine.info();
+        if same_host(&info, &registered_with) {
+            continue;
+        }
+        registered_with = info;
+        let known = node.session.epoch();
+        if let Err(error) = node.register(known).await {
+            tracing::warn!(%error, "failed to tell the scheduler about this host");
+        }
     }
 }
 

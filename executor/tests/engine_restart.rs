@@ -9,7 +9,7 @@
 mod support;
 
 use belljar_ids::Cause;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use support::engine::{OwnEngine, socket};
 use support::{Standin, traces};
 use tokio_util::sync::CancellationToken;
@@ -70,4 +70,62 @@ async fn a_stopped_engine_costs_its_attempts_nothing_but_time() {
     tokio::task::spawn_blocking(move || drop(engine))
         .await
         .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_engine_is_looked_after_while_the_scheduler_is_away() {
+    let dir = tempfile::Builder::new()
+        .prefix("belljar-engine-")
+        .tempdir()
+        .unwrap();
+    let data = dir.path().join("executor");
+    let start = |gvisor| {
+        let dir = dir.path().to_owned();
+        tokio::task::spawn_blocking(move || OwnEngine::start_with(&dir, gvisor))
+    };
+    let end = |engine| tokio::task::spawn_blocking(move || drop::<OwnEngine>(engine));
+    let engine = start(true).await.unwrap();
+    let standin = Standin::start().await;
+    let mut config = standin.config(&data);
+    config.engine_socket = socket(dir.path());
+    let stop = CancellationToken::new();
+    let executor = tokio::spawn(belljar_executor::run(config, stop.clone()));
+    let running = standin.offer("running", 1, &["sleep", "600"]);
+    standin.running(&running).await;
+    let passed = || std::fs::read_to_string(data.join("self-test")).unwrap();
+    let first = passed();
+
+    standin.change(|world| world.faults.away = true);
+    end(engine).await.unwrap();
+    let engine = start(false).await.unwrap();
+    standin
+        .until(
+            "an executor that wants to tell of another engine",
+            |world| world.turned_away.iter().find(|told| !told.gvisor).map(drop),
+        )
+        .await;
+    end(engine).await.unwrap();
+    let engine = start(true).await.unwrap();
+    // Nobody has heard of the second engine yet, and the third is found and tried all the same.
+    let begun = Instant::now();
+    while passed() == first {
+        assert!(begun.elapsed() < Duration::from_secs(60), "never looked at");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(standin.world().registered.len(), 1);
+    standin.change(|world| world.faults.away = false);
+    let outcome = standin.outcome(&running).await;
+    assert_eq!(outcome.cause, Some(Cause::EngineRestarted), "{outcome:?}");
+    standin
+        .until("the last word on the engine", |world| {
+            let last = world.registered.last()?;
+            (world.registered.len() > 1 && last.gvisor).then_some(())
+        })
+        .await;
+    let id = standin.world().executor.unwrap();
+    traces::assert_none(id, &data).await;
+    stop.cancel();
+    let ended = tokio::time::timeout(Duration::from_secs(20), executor).await;
+    ended.unwrap().unwrap().unwrap();
+    end(engine).await.unwrap();
 }

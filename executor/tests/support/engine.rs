@@ -13,15 +13,23 @@ pub fn socket(dir: &Path) -> PathBuf {
 }
 
 impl OwnEngine {
-    /// Starts it and waits until it answers.
+    /// Starts it with gVisor and waits until it answers.
     pub fn start(dir: &Path) -> Self {
+        Self::start_with(dir, true)
+    }
+
+    /// Starts it, with or without gVisor, and waits until it answers.
+    pub fn start_with(dir: &Path, gvisor: bool) -> Self {
         std::fs::create_dir_all(dir).unwrap();
         let runsc = ["/usr/local/bin/runsc", "/usr/bin/runsc"];
         let runsc = runsc.iter().find(|path| Path::new(path).exists());
-        let settings = serde_json::json!({ "runtimes": { "belljar-runsc": {
-            "path": runsc.expect("this test needs gVisor's runsc"),
-            "runtimeArgs": ["--network=none"],
-        }}});
+        let mut settings = serde_json::json!({});
+        if gvisor {
+            settings["runtimes"] = serde_json::json!({ "belljar-runsc": {
+                "path": runsc.expect("this test needs gVisor's runsc"),
+                "runtimeArgs": ["--network=none"],
+            }});
+        }
         std::fs::write(dir.join("daemon.json"), settings.to_string()).unwrap();
         let log = std::fs::File::create(dir.join("log")).unwrap();
         let at = |name: &str| dir.join(name).display().to_string();

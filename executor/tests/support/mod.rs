@@ -46,6 +46,8 @@ pub struct World {
     pub known: bool,
     pub executor: Option<ExecutorId>,
     pub registered: Vec<Register>,
+    /// Registrations that came while the scheduler was away.
+    pub turned_away: Vec<Register>,
     pub heartbeats: Vec<Heartbeat>,
     pub ready: Vec<Lease>,
     /// Leases granted and not ended.

@@ -84,7 +84,10 @@ fn maybe_lost(standin: &Standin, call: &'static str, response: Response) -> Resp
 async fn register(State(s): Shared, headers: HeaderMap, body: Bytes) -> Response {
     let message: Register = serde_json::from_slice(&body).unwrap();
     let registered: Result<_, Refused> = s.change(|world| {
-        gate(world, &headers, None)?;
+        if let Err(refused) = gate(world, &headers, None) {
+            world.turned_away.push(message);
+            return Err(refused);
+        }
         world.epoch += 1;
         world.known = true;
         world.executor = Some(message.executor);
