@@ -33,6 +33,9 @@ fn logged(role: impl FnOnce() -> anyhow::Result<u8>) -> u8 {
     let filter = EnvFilter::try_from_env("BELLJAR_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        // Told on stderr, that the log cannot be written would panic: it goes there itself, and its
+        // disk may be full.
+        .log_internal_errors(false)
         .with_writer(std::io::stderr);
     if std::io::stderr().is_terminal() {
         log.with_target(false).init();

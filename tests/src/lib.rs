@@ -101,9 +101,15 @@ impl Standalone {
     /// One with further arguments, ready.
     #[must_use]
     pub fn start_with(more: &[&str]) -> Self {
+        Self::start_in(Path::new("/var/tmp"), more)
+    }
+
+    /// One with its data directory below `folder`, ready.
+    #[must_use]
+    pub fn start_in(folder: &Path, more: &[&str]) -> Self {
         let data = tempfile::Builder::new()
             .prefix("belljar-e2e-")
-            .tempdir_in("/var/tmp");
+            .tempdir_in(folder);
         let mut standalone = Self {
             data: data.expect("a data directory"),
             port: free_port(),

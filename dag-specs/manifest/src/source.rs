@@ -67,7 +67,7 @@ pub fn decode<'a>(bytes: &'a [u8], file: &str) -> Result<&'a str, Vec<Diagnostic
         }]
     };
     if bytes.len() > MAX_BYTES {
-        return Err(named(too_large(bytes.len())));
+        return Err(named(too_large()));
     }
     std::str::from_utf8(bytes).map_err(|error| {
         let at = error.valid_up_to();
@@ -82,9 +82,11 @@ pub fn decode<'a>(bytes: &'a [u8], file: &str) -> Result<&'a str, Vec<Diagnostic
     })
 }
 
-pub(crate) fn too_large(len: usize) -> Diagnostic {
-    let message = format!("the file has {len} bytes; at most {MAX_BYTES} (4 MiB) are read");
+/// Without the file's size: who reads from a stream stops after one byte too many.
+pub(crate) fn too_large() -> Diagnostic {
+    let message = format!("the file has more than {MAX_BYTES} bytes (4 MiB)");
     Diagnostic::error(&code::FILE_TOO_LARGE, "", message)
+        .help("put data into a dataset, not into the file: `belljar dataset put <name> <file>`")
 }
 
 impl Source {

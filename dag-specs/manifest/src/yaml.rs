@@ -133,7 +133,7 @@ impl<'a> Builder<'a> {
     /// Size and characters, before the parser sees any.
     fn check_characters(&mut self) -> Result<(), Stop> {
         if self.text.len() > MAX_BYTES {
-            self.problems.push(too_large(self.text.len()));
+            self.problems.push(too_large());
             return Err(Stop);
         }
         let allowed = |at: usize, c: char| match c {

@@ -91,10 +91,19 @@ pub fn host_findings(facts: &HostFacts, policy: &Policy) -> Vec<Finding> {
         "set `live-restore: true` in daemon.json",
     ));
     let room = facts.state_free_bytes > policy.disk_reserve_bytes;
-    findings.push(needed(
+    findings.push(finding(
         "disk",
-        room,
-        "free some disk below the state folder",
+        if room {
+            Severity::Good
+        } else {
+            Severity::Fatal
+        },
+        &format!(
+            "{} MiB are free in the state folder and {} MiB are kept in reserve",
+            facts.state_free_bytes >> 20,
+            policy.disk_reserve_bytes >> 20
+        ),
+        "free some disk there",
     ));
     findings
 }

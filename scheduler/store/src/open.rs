@@ -5,6 +5,7 @@
 
 use crate::db::Pools;
 use crate::{OpenError, Store, StoreUrl};
+use sqlx::Connection as _;
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::sqlite::{
@@ -83,6 +84,9 @@ async fn sqlite_open(path: &Path) -> Result<Pools, OpenError> {
     let writer = SqlitePoolOptions::new()
         .max_connections(1)
         .acquire_timeout(CONNECTION_WAIT)
+        // A full disk makes SQLite roll back by itself; the driver's own rollback then fails, and it
+        // believes for ever that a transaction is open. Such a connection is not used again.
+        .after_release(|connection, _| Box::pin(async { Ok(!connection.is_in_transaction()) }))
         .connect_with(options.clone())
         .await
         .map_err(OpenError::Database)?;
