@@ -4,7 +4,9 @@
 //! they free. Leaves to others: what is in a report ([`crate::report`]) and the blobs that it
 //! names, which are stored before it is queued.
 //!
-//! A report is held until it is answered, however long the scheduler is away.
+//! A report is held until it is answered, however long the scheduler is away. One that the
+//! scheduler fails at is sent again apart from the others; one that it does not understand goes
+//! back to its attempt, which has something shorter to say.
 
 use crate::clock::BootTime;
 use crate::node::Node;
@@ -20,17 +22,28 @@ use tokio::sync::{mpsc, oneshot};
 
 /// Reports in one call at most.
 const BATCH: usize = 64;
-/// How long to wait before a call that was refused for a reason outside of the reports is sent
-/// again.
+/// How long to wait before a report that was refused for a reason outside of it is sent again, at
+/// first.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+/// How long at most.
 const REFUSED_PAUSE: Duration = Duration::from_secs(5);
+
+/// What became of a report.
+#[derive(Debug)]
+pub enum Answer {
+    /// The scheduler has settled it.
+    Verdict(ReportVerdict),
+    /// The scheduler does not understand it, and never will; this is what it said.
+    Malformed(String),
+}
 
 /// A report and whom to tell what became of it.
 #[derive(Debug)]
 pub struct Queued {
     /// The report.
     pub report: Report,
-    /// Gets the verdict.
-    pub done: oneshot::Sender<ReportVerdict>,
+    /// Gets the answer.
+    pub done: oneshot::Sender<Answer>,
 }
 
 /// Sends reports as they come.
@@ -44,18 +57,7 @@ pub async fn run(
 ) -> Result<(), ClientError> {
     let mut batch = Vec::new();
     while queue.recv_many(&mut batch, BATCH).await > 0 {
-        let mut reports = Vec::with_capacity(batch.len());
-        let mut waiting = Vec::with_capacity(batch.len());
-        for queued in batch.drain(..) {
-            reports.push(queued.report);
-            waiting.push(queued.done);
-        }
-        fence_first(node);
-        let verdicts = send(node, reports).await?;
-        for (done, verdict) in waiting.into_iter().zip(verdicts) {
-            // An attempt that was dropped meanwhile is in the journal.
-            let _ = done.send(verdict);
-        }
+        send(node, std::mem::take(&mut batch)).await?;
     }
     Ok(())
 }
@@ -70,22 +72,63 @@ fn fence_first(node: &Node) {
     }
 }
 
-/// Sends reports until they are answered; one verdict for each.
-async fn send(node: &Arc<Node>, reports: Vec<Report>) -> Result<Vec<ReportVerdict>, ClientError> {
+/// Sends reports together, and each alone where that is refused: one that is at fault must not
+/// hold up the others.
+async fn send(node: &Arc<Node>, batch: Vec<Queued>) -> Result<(), ClientError> {
+    fence_first(node);
+    match complete(node, &batch).await {
+        Ok(verdicts) => settle(batch, verdicts),
+        Err(ClientError::Fenced) => return Err(ClientError::Fenced),
+        Err(error) if batch.len() > 1 => {
+            tracing::warn!(%error, reports = batch.len(), "the scheduler did not take reports together; sending each alone");
+            for queued in batch {
+                Box::pin(send(node, vec![queued])).await?;
+            }
+        }
+        Err(error) => {
+            for queued in batch {
+                refused(node, queued, &error);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn settle(batch: Vec<Queued>, verdicts: Vec<ReportVerdict>) {
+    for (queued, verdict) in batch.into_iter().zip(verdicts) {
+        // An attempt that was dropped meanwhile is in the journal.
+        let _ = queued.done.send(Answer::Verdict(verdict));
+    }
+}
+
+/// One report alone was refused: for good, or to be sent again apart from the others.
+fn refused(node: &Arc<Node>, queued: Queued, error: &ClientError) {
+    let key = &queued.report.lease.key;
+    if is_about_content(error) {
+        tracing::error!(run = %key.run, task = %key.task, %error, "the scheduler does not take a report");
+        let _ = queued.done.send(Answer::Malformed(error.to_string()));
+        return;
+    }
+    tracing::error!(run = %key.run, task = %key.task, %error, "the scheduler refused a report; it is held and sent again");
+    // No answer to it is going to bring work for the slot that it freed.
+    node.registry.capacity_changed.notify_one();
+    node.spawn(hold(Arc::clone(node), queued));
+}
+
+/// Sends one report again and again until it is answered.
+async fn hold(node: Arc<Node>, queued: Queued) {
+    let mut pause = FIRST_PAUSE;
     loop {
-        match complete(node, &reports).await {
-            Ok(completed) => {
-                // First, so that a freed slot is taken before its attempt leaves the registry.
-                pull_loop::take(node, completed.claimed);
-                return Ok(completed.verdicts);
-            }
-            Err(ClientError::Fenced) => return Err(ClientError::Fenced),
-            Err(error) if is_about_content(&error) => {
-                return send_each(node, reports, &error).await;
-            }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(REFUSED_PAUSE);
+        fence_first(&node);
+        match complete(&node, std::slice::from_ref(&queued)).await {
+            Ok(verdicts) => return settle(vec![queued], verdicts),
+            // The other calls find that out as well, and end the executor.
+            Err(ClientError::Fenced) => return,
+            Err(error) if is_about_content(&error) => return refused(&node, queued, &error),
             Err(error) => {
-                tracing::error!(%error, "the scheduler refused a report; it is held and sent again");
-                tokio::time::sleep(REFUSED_PAUSE).await;
+                tracing::debug!(run = %queued.report.lease.key.run, %error, "a report was refused again");
             }
         }
     }
@@ -96,51 +139,34 @@ fn is_about_content(error: &ClientError) -> bool {
     matches!(error, ClientError::Refused { status, .. } if matches!(status, 400 | 413 | 422))
 }
 
-/// Finds the report that was refused by sending each alone.
-async fn send_each(
-    node: &Arc<Node>,
-    reports: Vec<Report>,
-    error: &ClientError,
-) -> Result<Vec<ReportVerdict>, ClientError> {
-    if let [report] = &reports[..] {
-        tracing::error!(
-            run = %report.lease.key.run, task = %report.lease.key.task, %error,
-            "the scheduler does not take a report"
-        );
-        return Ok(vec![ReportVerdict::Invalid]);
-    }
-    let mut verdicts = Vec::with_capacity(reports.len());
-    for report in reports {
-        verdicts.extend(Box::pin(send(node, vec![report])).await?);
-    }
-    Ok(verdicts)
-}
-
-/// One call, with a claim if there is room. The same call again means the same.
-async fn complete(node: &Arc<Node>, reports: &[Report]) -> Result<Completed, ClientError> {
+/// One call, with a claim if there is room; one verdict for each report. The same call again means
+/// the same.
+async fn complete(node: &Arc<Node>, batch: &[Queued]) -> Result<Vec<ReportVerdict>, ClientError> {
     let claim = ClaimId::from_uuid(uuid::Uuid::now_v7());
     let free = pull_loop::free_slots(node);
-    let completed = node
+    let completed: Completed = node
         .as_incarnation(|epoch| async move {
             let message = Complete {
                 executor: node.home.id(),
                 epoch,
-                reports: reports.to_vec(),
+                reports: batch.iter().map(|queued| queued.report.clone()).collect(),
                 claim: (free > 0)
                     .then(|| pull_loop::message(node, claim, epoch, free, Duration::ZERO)),
             };
             node.client.complete(&message).await
         })
         .await?;
-    if completed.verdicts.len() == reports.len() {
-        return Ok(completed);
+    // First, so that a freed slot is taken before its attempt leaves the registry.
+    pull_loop::take(node, completed.claimed);
+    if completed.verdicts.len() == batch.len() {
+        return Ok(completed.verdicts);
     }
     Err(ClientError::Protocol {
         scheduler: "the scheduler".to_owned(),
         detail: format!(
             "{} verdicts for {} reports",
             completed.verdicts.len(),
-            reports.len()
+            batch.len()
         ),
     })
 }

@@ -431,3 +431,117 @@ async fn what_does_not_fit_the_disk_is_a_loss_and_keeps_nobody_else_from_work() 
     }
     bench.close().await;
 }
+
+/// Whether a report is of the task that the next two tests have trouble with.
+fn is_culprit(report: &belljar_api::executor::Report) -> bool {
+    report.lease.key.task.as_str() == "culprit"
+}
+
+/// Three attempts; the reports of two wait until that of the first is answered, and go together.
+async fn reports_together(bench: &Bench) -> [(belljar_ids::InstanceKey, belljar_ids::Fence); 3] {
+    let blobs = bench.standin.change(|world| {
+        world.faults.hold_reports = true;
+        world.blobs.len()
+    });
+    let first = bench.standin.offer("first", 1, &["ok"]);
+    let held = |world: &support::World| (world.reports_held > 0).then_some(());
+    bench.standin.until("the first report", held).await;
+    let [culprit, last] = ["culprit", "last"].map(|task| bench.standin.offer(task, 1, &["ok"]));
+    let stored = |world: &support::World| (world.blobs.len() >= blobs + 3).then_some(());
+    bench.standin.until("their receipts", stored).await;
+    let heartbeats = bench.standin.world().heartbeats.len();
+    let beats = |world: &support::World| (world.heartbeats.len() >= heartbeats + 3).then_some(());
+    bench.standin.until("three heartbeats", beats).await;
+    bench
+        .standin
+        .change(|world| world.faults.hold_reports = false);
+    let together = |world: &support::World| world.reports_refused.first().copied();
+    let together = bench.standin.until("a refusal", together).await;
+    assert!(together > 1, "together with others");
+    [first, culprit, last]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_report_that_the_scheduler_fails_at_does_not_hold_up_the_others() {
+    let bench = Bench::with(|config| config.slots = 3).await;
+    bench.standin.change(|world| {
+        world.faults.refuse_report = Some((500, is_culprit));
+    });
+    let [first, culprit, last] = reports_together(&bench).await;
+    for key in [&first, &last] {
+        assert_eq!(bench.standin.outcome(key).await.cause, None);
+    }
+    bench
+        .standin
+        .until("the culprit to be sent again alone", |world| {
+            let alone = world.reports_refused.iter().filter(|count| **count == 1);
+            (alone.count() >= 3).then_some(())
+        })
+        .await;
+    // New work runs beside it, in the slot that it has left.
+    let next = bench.standin.offer("next", 1, &["ok"]);
+    assert_eq!(bench.standin.outcome(&next).await.cause, None);
+    assert!(!bench.standin.world().accepted.contains_key(&culprit));
+    bench
+        .standin
+        .change(|world| world.faults.refuse_report = None);
+    assert_eq!(
+        bench.standin.outcome(&culprit).await.cause,
+        None,
+        "as it was"
+    );
+    bench.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_report_that_is_not_understood_becomes_a_loss_or_gives_its_lease_back() {
+    let bench = Bench::with(|config| config.slots = 3).await;
+    bench.standin.change(|world| {
+        world.faults.refuse_report = Some((422, |report| {
+            is_culprit(report) && report.outcome.cause.is_none()
+        }));
+    });
+    let [first, culprit, last] = reports_together(&bench).await;
+    for key in [&first, &last] {
+        assert_eq!(bench.standin.outcome(key).await.cause, None);
+    }
+    let outcome = bench.standin.outcome(&culprit).await;
+    assert_eq!(outcome.cause, Some(Cause::ExecutorError), "{outcome:?}");
+    let message = outcome.message.unwrap();
+    assert!(message.contains("a test wants it"), "{message}");
+    assert!(bench.standin.world().released.is_empty());
+
+    bench.standin.change(|world| {
+        world.faults.refuse_report = Some((413, |report| report.lease.fence.0 == 7));
+    });
+    let hopeless = bench.standin.offer("hopeless", 7, &["ok"]);
+    // It is given back and comes again under the next fence.
+    let again = (hopeless.0.clone(), hopeless.1.next());
+    assert_eq!(bench.standin.outcome(&again).await.cause, None);
+    assert_eq!(bench.standin.world().released.len(), 1);
+    bench.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_invalid_report_ends_its_attempt() {
+    let bench = Bench::new().await;
+    bench
+        .standin
+        .change(|world| world.faults.invalid = Some("invalid"));
+    let key = bench.standin.offer("invalid", 1, &["ok"]);
+    bench
+        .standin
+        .until("an executor that holds nothing any more", |world| {
+            let seen = world.reports_seen.iter().any(|(seen, _)| *seen == key.0);
+            (seen && world.heartbeats.last()?.leases.is_empty()).then_some(())
+        })
+        .await;
+    let next = bench.standin.offer("next", 1, &["ok"]);
+    assert_eq!(bench.standin.outcome(&next).await.cause, None);
+    assert_eq!(
+        bench.standin.world().reports_seen.len(),
+        2,
+        "sent once each"
+    );
+    bench.close().await;
+}

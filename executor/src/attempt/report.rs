@@ -3,7 +3,7 @@
 use super::{Attempt, Ended};
 use crate::journal::{Record, Upload};
 use crate::report::{Circumstances, Failure, failed};
-use crate::reporter::Queued;
+use crate::reporter::{Answer, Queued};
 use crate::scheduler_client::{ClientError, Under};
 use belljar_api::executor::{Outcome, Report, ReportVerdict};
 use belljar_ids::{Cause, Digest};
@@ -61,12 +61,33 @@ impl Attempt {
                 outcome = replaced;
             }
         }
-        if let Some(verdict) = self.report(*outcome).await {
-            self.node.journal.note(Record::Reported {
-                attempt: self.place.key().clone(),
-                verdict,
-            });
-            self.clean_up();
+        let mut answer = self.report(*outcome).await;
+        if let Some(Answer::Malformed(what)) = answer {
+            answer = self.report_malformed(&what).await;
+        }
+        match answer {
+            Some(Answer::Verdict(verdict)) => {
+                self.node.journal.note(Record::Reported {
+                    attempt: self.place.key().clone(),
+                    verdict,
+                });
+                self.clean_up();
+            }
+            // Nothing can be said of it that the scheduler takes; its lease must end all the same.
+            Some(Answer::Malformed(what)) => self.release(&what).await,
+            None => {}
+        }
+    }
+
+    /// Reports that the report was not understood, with nothing of it: that costs a loss, where a
+    /// lease given back would have the same happen again for ever.
+    async fn report_malformed(&mut self, what: &str) -> Option<Answer> {
+        let message = format!("the scheduler does not take the attempt's report: {what}");
+        let failure = Failure::new(Cause::ExecutorError, message);
+        let bare = failed(failure, &Circumstances::default());
+        match self.collected(bare, Vec::new()).await {
+            Ended::Outcome(outcome, _) => self.report(*outcome).await,
+            Ended::Gone | Ended::Released(_) => None,
         }
     }
 
@@ -110,7 +131,7 @@ impl Attempt {
     }
 
     /// Queues the report and waits for its answer; none where the executor exits meanwhile.
-    async fn report(&self, outcome: Outcome) -> Option<ReportVerdict> {
+    async fn report(&self, outcome: Outcome) -> Option<Answer> {
         let sha256 = |bytes: &[u8]| Digest::from_bytes(Sha256::digest(bytes).into());
         let report = match Report::new(self.lease.lease.clone(), outcome, sha256) {
             Ok(report) => report,
@@ -122,7 +143,10 @@ impl Attempt {
         };
         let (done, answered) = oneshot::channel();
         self.node.reports.send(Queued { report, done }).ok()?;
-        let verdict = answered.await.ok()?;
+        let answer = answered.await.ok()?;
+        let Answer::Verdict(verdict) = answer else {
+            return Some(answer);
+        };
         match verdict {
             ReportVerdict::Accepted => {
                 tracing::info!(attempt = %self.place.key(), "reported");
@@ -134,6 +158,6 @@ impl Attempt {
                 tracing::error!(attempt = %self.place.key(), ?verdict, "the scheduler did not take the report");
             }
         }
-        Some(verdict)
+        Some(answer)
     }
 }

@@ -28,6 +28,16 @@ pub enum ClientError {
         /// How long to wait, where it said that.
         retry_after: Option<Duration>,
     },
+    /// 500: the scheduler failed at this call. It may fail at it again.
+    #[error("{scheduler} failed: {detail} ({code})")]
+    Failed {
+        /// Who failed.
+        scheduler: String,
+        /// The problem's code.
+        code: String,
+        /// The problem's text.
+        detail: String,
+    },
     /// Nobody answered.
     #[error("{scheduler} cannot be reached: {detail}")]
     Unreachable {
@@ -81,7 +91,10 @@ impl ClientError {
     /// Whether the same call may succeed later.
     #[must_use]
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::NotReady { .. } | Self::Unreachable { .. })
+        matches!(
+            self,
+            Self::NotReady { .. } | Self::Failed { .. } | Self::Unreachable { .. }
+        )
     }
 
     /// How long the scheduler asks to wait, where it does.
@@ -129,6 +142,11 @@ impl ClientError {
                 scheduler,
                 code,
                 retry_after,
+            },
+            (StatusCode::INTERNAL_SERVER_ERROR, code) if code != "corrupt" => Self::Failed {
+                scheduler,
+                code: code.to_owned(),
+                detail,
             },
             // Stored bytes that are not what they were do not come back.
             _ if status.is_server_error() && code != "corrupt" => Self::NotReady {

@@ -127,10 +127,13 @@ impl SchedulerClient {
     ///
     /// # Errors
     ///
-    /// As [`Self::register`].
+    /// As [`Self::register`], and `Failed`: one of the reports may be what it fails at.
     pub async fn complete(&self, message: &Complete) -> Result<Completed, ClientError> {
-        self.persist(|| self.post("complete", message, COMMIT_TIMEOUT))
-            .await
+        let call = || self.post("complete", message, COMMIT_TIMEOUT);
+        self.persist_while(call, |error| {
+            error.is_transient() && !matches!(error, ClientError::Failed { .. })
+        })
+        .await
     }
 
     /// Gives leases back, once: a lease that is not listed in heartbeats returns by itself.
@@ -189,6 +192,19 @@ impl SchedulerClient {
         F: FnMut() -> Fut,
         Fut: Future<Output = Result<T, ClientError>>,
     {
+        self.persist_while(call, ClientError::is_transient).await
+    }
+
+    /// Tries as long as the error is one `again` is true of.
+    async fn persist_while<T, F, Fut>(
+        &self,
+        call: F,
+        again: impl FnMut(&ClientError) -> bool,
+    ) -> Result<T, ClientError>
+    where
+        F: FnMut() -> Fut,
+        Fut: Future<Output = Result<T, ClientError>>,
+    {
         call.retry(
             ExponentialBuilder::default()
                 .with_min_delay(Duration::from_millis(50))
@@ -197,7 +213,7 @@ impl SchedulerClient {
                 .with_jitter()
                 .without_max_times(),
         )
-        .when(ClientError::is_transient)
+        .when(again)
         .adjust(|error, delay| {
             let asked = error
                 .retry_after()

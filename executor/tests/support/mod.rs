@@ -32,6 +32,12 @@ pub struct Faults {
     pub lose_answer: HashMap<&'static str, u32>,
     /// Every call is answered 503.
     pub away: bool,
+    /// Calls with reports are answered 503.
+    pub hold_reports: bool,
+    /// A call with a report of which this is true is refused with this status.
+    pub refuse_report: Option<(u16, fn(&Report) -> bool)>,
+    /// Reports of this task get this verdict and end their lease.
+    pub invalid: Option<&'static str>,
     /// The next heartbeats say that a later incarnation is at work.
     pub fenced: bool,
     /// What was lost by the infrastructure is offered again, as the engine does.
@@ -58,6 +64,10 @@ pub struct World {
     answered: HashMap<String, Vec<Lease>>,
     parked: u64,
     pub accepted: BTreeMap<(InstanceKey, Fence), Report>,
+    /// How often calls with reports were answered 503.
+    pub reports_held: usize,
+    /// Calls with reports that were refused for one of them, by how many they had.
+    pub reports_refused: Vec<usize>,
     pub reports_seen: Vec<(InstanceKey, Digest)>,
     pub released: Vec<LeaseRef>,
     pub blobs: BTreeMap<Digest, Vec<u8>>,

@@ -235,6 +235,16 @@ async fn complete(State(s): Shared, headers: HeaderMap, body: Bytes) -> Response
     let sent: Value = serde_json::from_slice(&body).unwrap();
     let completed: Result<_, Refused> = s.change(|world| {
         gate(world, &headers, Some(message.epoch))?;
+        if world.faults.hold_reports {
+            world.reports_held += 1;
+            return Err(Refused(503, "busy"));
+        }
+        if let Some((status, at_fault)) = world.faults.refuse_report
+            && message.reports.iter().any(at_fault)
+        {
+            world.reports_refused.push(message.reports.len());
+            return Err(Refused(status, "a_report"));
+        }
         let verdicts = message
             .reports
             .iter()
@@ -269,6 +279,9 @@ fn accept(world: &mut World, report: &Report, sent: &Value) -> ReportVerdict {
     let Some(mut lease) = world.live.remove(&key) else {
         return ReportVerdict::StaleFence;
     };
+    if world.faults.invalid == Some(key.0.task.as_str()) {
+        return ReportVerdict::Invalid;
+    }
     let lost = matches!(
         report.outcome.cause,
         Some(Cause::ExecutorError | Cause::EngineRestarted)
