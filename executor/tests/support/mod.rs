@@ -25,6 +25,9 @@ use tokio::sync::Notify;
 pub const CREDENTIAL: &str = "the executor's secret";
 const INPUT: &[u8] = b"private";
 
+/// Whether a report is one that the scheduler has trouble with.
+pub type AtFault = fn(&Report) -> bool;
+
 /// What is to go wrong, and how often.
 #[derive(Debug, Default)]
 pub struct Faults {
@@ -35,7 +38,7 @@ pub struct Faults {
     /// Calls with reports are answered 503.
     pub hold_reports: bool,
     /// A call with a report of which this is true is refused with this status.
-    pub refuse_report: Option<(u16, fn(&Report) -> bool)>,
+    pub refuse_report: Option<(u16, AtFault)>,
     /// Reports of this task get this verdict and end their lease.
     pub invalid: Option<&'static str>,
     /// The next heartbeats say that a later incarnation is at work.
