@@ -46,8 +46,6 @@ impl Failure {
 pub struct Circumstances {
     /// Whether the container engine lived from the program's start to its end.
     pub engine_continuous: bool,
-    /// Whether we killed the program in a way that the sandbox cannot tell from its own end.
-    pub killed: bool,
     /// How long ago the program started.
     pub started_ago: Option<Duration>,
     /// The ends of its logs.
@@ -86,7 +84,7 @@ pub fn outcome(
         _ => None,
     };
     Outcome {
-        ended_by_itself: finished.ended_by_itself && !circumstances.killed,
+        ended_by_itself: finished.ended_by_itself,
         exit_code,
         outputs,
         peaks: peaks(&finished.usage),

@@ -19,13 +19,12 @@ const TRIES: u32 = 5;
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 
 impl Attempt {
-    /// Has the program killed if it runs, collects what it left, and fixes the outcome.
-    /// `killed` where an earlier incarnation may have killed it already.
+    /// Has the program killed if it runs, collects what it left, and fixes the outcome. Whether it
+    /// ended by itself is the sandbox's to say, which notes a kill before it happens.
     pub(super) async fn finish(
         &mut self,
         start: Start,
         reason: StopReason,
-        killed: bool,
         follower: Option<Follower>,
     ) -> Ended {
         self.node.journal.note(Record::Exited {
@@ -42,7 +41,7 @@ impl Attempt {
             }
         }
         let begun = Instant::now();
-        let finished = self.collect(reason, killed).await;
+        let finished = self.collect(reason).await;
         self.timed("collect", begun);
         if finished.is_err() {
             // Nothing may run any more when that is reported.
@@ -55,18 +54,13 @@ impl Attempt {
             follower.drain(&self.name).await;
         }
         match finished {
-            Ok((finished, killed)) => self.settle(start, reason, killed, &finished).await,
+            Ok(finished) => self.settle(start, reason, &finished).await,
             Err(failure) => self.fail(failure, Some(start)).await,
         }
     }
 
-    /// Has the sandbox end and judge the attempt. `killed` where that was begun before; comes back
-    /// true where what is left of the program's end is our own doing.
-    async fn collect(
-        &self,
-        reason: StopReason,
-        mut killed: bool,
-    ) -> Result<(Finished, bool), Failure> {
+    /// Has the sandbox end and judge the attempt.
+    async fn collect(&self, reason: StopReason) -> Result<Finished, Failure> {
         let collect = Collect {
             staging: self.staging(),
             declared: declared(&self.lease.work)
@@ -79,12 +73,10 @@ impl Attempt {
                 Err(error) => Err(error),
             };
             match finished {
-                Ok(finished) => return Ok((finished, killed)),
+                Ok(finished) => return Ok(finished),
                 Err(error) => {
                     if reason != StopReason::Exited {
-                        // It may have got as far as killing; and if not, that cannot wait for
-                        // the engine.
-                        killed = true;
+                        // That cannot wait for the engine.
                         self.kill_without_engine(&error).await;
                     }
                     self.again(error, &mut tries).await?;
@@ -133,17 +125,10 @@ impl Attempt {
     }
 
     /// Turns the sandbox's judgement into the outcome and stages what it refers to.
-    async fn settle(
-        &mut self,
-        start: Start,
-        reason: StopReason,
-        killed: bool,
-        finished: &Finished,
-    ) -> Ended {
+    async fn settle(&mut self, start: Start, reason: StopReason, finished: &Finished) -> Ended {
         // Asked now, not before: an engine that is stopping ends programs before it goes.
         let continuous = self.node.engine.instance_now().await.as_ref() == Some(&self.seen_in);
-        let mut circumstances = self.circumstances(Some(start), continuous).await;
-        circumstances.killed = killed;
+        let circumstances = self.circumstances(Some(start), continuous).await;
         match self.stage(finished) {
             Ok((inline, receipt, uploads)) => {
                 let outcome =

@@ -191,7 +191,7 @@ impl Attempt {
             Ok(start) => start,
             Err(halt) => return self.halted(halt).await,
         };
-        let ended = self.watch(start, false, None, false).await;
+        let ended = self.watch(start, false, None).await;
         drop(prepared);
         ended
     }
@@ -244,7 +244,6 @@ impl Attempt {
     ) -> Circumstances {
         Circumstances {
             engine_continuous,
-            killed: false,
             started_ago: start.map(|start| crate::clock::BootTime::now().since(start.boot_time)),
             logs: self.log_ends().await,
             timings: self.timings.clone(),

@@ -52,14 +52,12 @@ impl Follower {
 
 impl Attempt {
     /// Watches a program until it has ended or must, and has it finished. `adopted` where an
-    /// earlier incarnation started it, with the `reason` for which that was stopping it, and
-    /// whether it may have `killed` it.
+    /// earlier incarnation started it, with the `reason` for which that was stopping it.
     pub(super) async fn watch(
         &mut self,
         start: Start,
         adopted: bool,
         reason: Option<StopReason>,
-        killed: bool,
     ) -> Ended {
         let follower = match self.follow(adopted) {
             Ok(follower) => follower,
@@ -79,7 +77,7 @@ impl Attempt {
         let starting = self.timings.get("start").copied().unwrap_or_default();
         self.timings.insert("run", ran.saturating_sub(starting));
         match end {
-            Ok(reason) => self.finish(start, reason, killed, follower).await,
+            Ok(reason) => self.finish(start, reason, follower).await,
             Err(Lost::Gone) => Ended::Gone,
             Err(Lost::Vanished(failure)) => {
                 // Whatever there may still be of it.
@@ -109,23 +107,20 @@ impl Attempt {
         let start = start.unwrap_or(Start {
             boot_time: BootTime::now(),
         });
-        let adopted = match self.take_over_verified().await {
-            Ok(adopted) => adopted,
+        match self.take_over_verified().await {
+            Ok(_) => {}
             Err(SandboxError::NotFound(_)) => {
                 // The container was removed; what it wrote may still be there.
                 self.seen_in = self.node.engine.instance();
                 let reason = reason.unwrap_or(StopReason::Exited);
-                return self.finish(start, reason, false, None).await;
+                return self.finish(start, reason, None).await;
             }
             Err(error) => {
                 heed(&self.node, &error);
                 self.remove().await;
                 return self.fail(failure_of_error(&error), Some(start)).await;
             }
-        };
-        // Whether it was us is not known; its end does not count for it.
-        let killed = reason.is_some_and(|reason| reason != StopReason::Exited)
-            && adopted.stage == Stage::Exited;
+        }
         self.node.journal.note(Record::Started {
             attempt: self.place.key().clone(),
             place: self.node.here(),
@@ -133,7 +128,7 @@ impl Attempt {
         });
         self.place.phase(Phase::Running);
         tracing::info!(attempt = %self.place.key(), "adopted");
-        self.watch(start, true, reason, killed).await
+        self.watch(start, true, reason).await
     }
 
     /// As [`Self::take_over`], and where the crash came before its settings were read back, that
