@@ -3,7 +3,7 @@
 import { ActionIcon, Alert, Button, CopyButton, Skeleton, Tooltip } from "@mantine/core";
 import { useDocumentTitle } from "@mantine/hooks";
 import type { ReactNode } from "react";
-import { ApiProblem, passing } from "../api/problem";
+import { ApiProblem, notFound, passing } from "../api/problem";
 import { useNow } from "../lib/clock";
 import { ago, between, duration, moment, shortDigest } from "../lib/duration";
 import { Icon, type IconName } from "./Icon";
@@ -126,6 +126,16 @@ export function ProblemNote({ error, retry }: { error: unknown; retry?: () => vo
         </Button>
       )}
     </Alert>
+  );
+}
+
+/** A whole page that could not be read. */
+export function PageProblem({ error, retry }: { error: unknown; retry: () => void }) {
+  return (
+    <>
+      <PageHead title={notFound(error) ? "There is no such thing" : "This cannot be shown"} />
+      <ProblemNote error={error} retry={retry} />
+    </>
   );
 }
 

@@ -13,7 +13,7 @@ import {
   Empty,
   Loading,
   PageHead,
-  ProblemNote,
+  PageProblem,
   TableWrap,
 } from "../components/common";
 import { PauseSwitch, TriggerButton } from "../components/DagControls";
@@ -25,7 +25,7 @@ const route = getRouteApi("/shell/dags/$dag");
 export function DagPage() {
   const { dag: name } = route.useParams();
   const query = useQuery(queries.dag(name));
-  if (query.isError) return <ProblemNote error={query.error} retry={() => void query.refetch()} />;
+  if (query.isError) return <PageProblem error={query.error} retry={() => void query.refetch()} />;
   if (!query.data) return <Loading rows={8} />;
   const { dag, tasks, edges, recent_runs, source } = query.data;
   return (

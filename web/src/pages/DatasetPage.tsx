@@ -15,6 +15,7 @@ import {
   Loading,
   More,
   PageHead,
+  PageProblem,
   ProblemNote,
   TableWrap,
 } from "../components/common";
@@ -28,7 +29,7 @@ export function DatasetPage() {
   const { dataset: name } = route.useParams();
   const query = useQuery(queries.dataset(name));
   if (query.isError && !query.data)
-    return <ProblemNote error={query.error} retry={() => void query.refetch()} />;
+    return <PageProblem error={query.error} retry={() => void query.refetch()} />;
   if (!query.data) return <Loading rows={8} />;
   const { dataset } = query.data;
   return (

@@ -2,18 +2,16 @@
 
 import { Button } from "@mantine/core";
 import { Link } from "@tanstack/react-router";
-import { Card, Empty, ProblemNote } from "../components/common";
+import { PageHead, ProblemNote } from "../components/common";
 
 export function Missing() {
   return (
-    <Card>
-      <Empty title="There is no such page">
-        <p>The address may be mistyped, or what it led to is gone.</p>
-        <Button component={Link} to="/dags" variant="default">
-          To the DAGs
-        </Button>
-      </Empty>
-    </Card>
+    <>
+      <PageHead title="There is no such page" sub="The address may be mistyped, or what it led to is gone." />
+      <Button component={Link} to="/dags" variant="default">
+        To the DAGs
+      </Button>
+    </>
   );
 }
 

@@ -5,7 +5,7 @@ import { getRouteApi, Link } from "@tanstack/react-router";
 import { useState } from "react";
 import { queries } from "../api/queries";
 import type { Request } from "../api/types";
-import { Ago, Card, Copy, Digest, Loading, PageHead, ProblemNote, Took } from "../components/common";
+import { Ago, Card, Copy, Digest, Loading, PageHead, PageProblem, Took } from "../components/common";
 import { Icon } from "../components/Icon";
 import { brief } from "../components/JsonView";
 import { InputSource, RunLink, WaitNote } from "../components/Links";
@@ -21,7 +21,7 @@ export function RequestPage() {
   const { request: id } = route.useParams();
   const query = useQuery(queries.request(id));
   if (query.isError && !query.data)
-    return <ProblemNote error={query.error} retry={() => void query.refetch()} />;
+    return <PageProblem error={query.error} retry={() => void query.refetch()} />;
   if (!query.data) return <Loading rows={8} />;
   return <RequestView request={query.data} />;
 }

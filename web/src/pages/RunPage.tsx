@@ -8,7 +8,17 @@ import { lazy, Suspense, useRef } from "react";
 import { api } from "../api/client";
 import { queries } from "../api/queries";
 import type { Run, RunDetail, RunTask } from "../api/types";
-import { Ago, Card, Copy, Loading, PageHead, ProblemNote, TableWrap, Took } from "../components/common";
+import {
+  Ago,
+  Card,
+  Copy,
+  Loading,
+  PageHead,
+  PageProblem,
+  ProblemNote,
+  TableWrap,
+  Took,
+} from "../components/common";
 import { brief } from "../components/JsonView";
 import { DagLink, RequestLink, WaitNote } from "../components/Links";
 import { StateBadge } from "../components/StateIcon";
@@ -26,7 +36,7 @@ export function RunPage() {
   const { run: id } = route.useParams();
   const query = useQuery(queries.run(id));
   if (query.isError && !query.data)
-    return <ProblemNote error={query.error} retry={() => void query.refetch()} />;
+    return <PageProblem error={query.error} retry={() => void query.refetch()} />;
   if (!query.data) return <Loading rows={8} />;
   return <RunView detail={query.data} />;
 }
