@@ -86,7 +86,7 @@ fn bad_input_is_answered_as_documented_and_loses_nothing() {
     assert_eq!(tested.len(), seen.len(), "a case is tested twice");
     let mut wrong: Vec<String> = documented
         .symmetric_difference(&tested)
-        .map(|case| format!("{case}: in the table and in the tests, or in neither"))
+        .map(|case| format!("{case}: only in the table, or only in the tests"))
         .collect();
     for seen in &seen {
         let row = rows.iter().find(|row| row.case == seen.case);

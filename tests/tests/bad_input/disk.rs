@@ -1,7 +1,7 @@
 //! A disk that gets full: a small filesystem of the test's own.
 
 use crate::table::Seen;
-use crate::world::World;
+use crate::world::{World, call, token};
 use belljar_tests::{Standalone, wait_for};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -145,6 +145,19 @@ pub fn full(world: &World) -> Vec<Seen> {
     });
     assert!(filled, "the disk never gets full");
     let refused = Seen::command("disk-full", &refused.unwrap());
+    let token = token(&belljar);
+    let sent = |case, args: &[&str], path: &str| {
+        let (status, body) = call(&belljar, Some(&token), args, path);
+        Seen::call(case, &status, &body)
+    };
+    let apply = format!("@{}", yaml("sent"));
+    let yaml_type = "Content-Type: text/yaml";
+    let write = ["-H", yaml_type, "--data-binary", &apply];
+    let write = sent("disk-full-sent", &write, "/dags");
+    let bytes = format!("@{data}");
+    let bytes = ["-X", "PUT", "--data-binary", &bytes];
+    let path = format!("/blobs/sha256:{}", "0".repeat(64));
+    let bytes = sent("disk-full-data-sent", &bytes, &path);
     let readable = belljar.cli(&["dag", "list"]).good().out;
     assert!(readable.contains("before"), "{readable}");
 
@@ -173,5 +186,5 @@ pub fn full(world: &World) -> Vec<Seen> {
     }
     belljar.assert_clean();
     assert_eq!(belljar.stop(), Some(0));
-    vec![low, put, refused, again]
+    vec![low, put, refused, write, bytes, again]
 }
