@@ -199,6 +199,12 @@ impl Engine {
                 .datasets
                 .insert((row.tenant.clone(), row.dataset.clone()), (row, None));
         }
+        for version in snapshot.dataset_versions {
+            let key = (version.tenant.clone(), version.dataset.clone());
+            if let Some((_, newest)) = engine.datasets.get_mut(&key) {
+                *newest = Some(version);
+            }
+        }
         for row in snapshot.pools {
             engine
                 .pools

@@ -438,6 +438,8 @@ pub struct Snapshot {
     pub analyses: Vec<AnalysisRow>,
     /// All datasets.
     pub datasets: Vec<DatasetRow>,
+    /// The newest version of each.
+    pub dataset_versions: Vec<DatasetVersionRow>,
     /// All pools.
     pub pools: Vec<PoolRow>,
     /// All executors' newest registrations.

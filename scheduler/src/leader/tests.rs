@@ -482,3 +482,35 @@ async fn nothing_is_written_while_nothing_happens() {
     assert_eq!(office.store.leader_peek().await.unwrap(), before);
     office.close().await;
 }
+
+#[tokio::test]
+async fn the_same_bytes_make_no_second_version_even_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let put = |n: u8| Command::DatasetPut {
+        version: belljar_engine::rows::DatasetVersionRow {
+            tenant: tenant(),
+            dataset: "posts".parse().unwrap(),
+            number: 0,
+            blob: BlobRef {
+                digest: digest(n),
+                size: 5,
+            },
+            media_type: "text/csv".to_owned(),
+            created_by: "someone".parse().unwrap(),
+            created_at: belljar_ids::Micros(0),
+        },
+        description: None,
+    };
+    let mut numbers = Vec::new();
+    for n in [1, 1, 2, 2] {
+        let office = Office::open(folder.path()).await;
+        for _ in 0..2 {
+            let Ok(Reply::Dataset { version, .. }) = office.send(put(n)).await else {
+                panic!()
+            };
+            numbers.push(version.number);
+        }
+        office.close().await;
+    }
+    assert_eq!(numbers, [1, 1, 1, 1, 2, 2, 2, 2]);
+}

@@ -8,8 +8,8 @@ use crate::tables::{IdempotencySql, PlanSql};
 use crate::{Sql, Store, StoreError};
 use belljar_engine::plan::RunPlan;
 use belljar_engine::rows::{
-    AnalysisRow, AttemptRow, DagRow, DatasetRow, ExecutorRow, Idempotency, PoolRow, RunRow,
-    Snapshot, StoredRun, TaskRow,
+    AnalysisRow, AttemptRow, DagRow, DatasetRow, DatasetVersionRow, ExecutorRow, Idempotency,
+    PoolRow, RunRow, Snapshot, StoredRun, TaskRow,
 };
 use belljar_ids::{DagName, EventSeq, RunId, TenantId};
 use std::collections::HashMap;
@@ -37,6 +37,7 @@ impl Store {
             dags: dag_all(&mut conn).await?,
             analyses: analysis_all(&mut conn).await?,
             datasets: dataset_all(&mut conn).await?,
+            dataset_versions: dataset_version_newest(&mut conn).await?,
             pools: pool_all(&mut conn).await?,
             executors: executor_all(&mut conn).await?,
             runs: stored_runs(&mut conn, rows).await?,
@@ -290,6 +291,16 @@ async fn dataset_all(conn: &mut Conn<'_>) -> Result<Vec<DatasetRow>, StoreError>
         "SELECT ",
         dataset_columns!(),
         " FROM dataset ORDER BY tenant, dataset"
+    ));
+    conn.rows(SQL, &[]).await
+}
+
+async fn dataset_version_newest(conn: &mut Conn<'_>) -> Result<Vec<DatasetVersionRow>, StoreError> {
+    const SQL: Sql = Sql::both(concat!(
+        "SELECT ",
+        dataset_version_columns!(),
+        " FROM dataset_version WHERE (tenant, dataset, number) IN \
+         (SELECT tenant, dataset, latest FROM dataset) ORDER BY tenant, dataset"
     ));
     conn.rows(SQL, &[]).await
 }
