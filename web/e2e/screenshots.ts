@@ -79,7 +79,6 @@ test("pictures of every page", async ({ page, server }) => {
     ["dataset", "/datasets/posts"],
     ["executors", "/executors"],
     ["missing", "/no-such-page"],
-    ["run-missing", "/runs/run_00000000000000000000000000000000"],
   ];
   for (const colour of ["light", "dark"] as Scheme[]) {
     await page.emulateMedia({ colorScheme: colour });
