@@ -180,7 +180,7 @@ async fn build(context: &Path, say: Say<'_>) -> anyhow::Result<String> {
         .context("failed to read from docker build")?
     {
         if line.starts_with("Step ") {
-            say(&line.escape_debug().to_string());
+            say(&line.replace(char::is_control, " "));
         }
     }
     let status = child

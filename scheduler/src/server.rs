@@ -85,8 +85,16 @@ pub enum ServerError {
 impl ServerError {
     /// Whether it is the state of the machine that does not allow a start, and not a fault.
     #[must_use]
-    pub const fn is_precondition(&self) -> bool {
-        matches!(self, Self::Locked(_) | Self::AddressTaken(_))
+    pub fn is_precondition(&self) -> bool {
+        match self {
+            Self::Locked(_) | Self::AddressTaken(_) => true,
+            // A port below 1024, or an address that is not this machine's.
+            Self::Listen { source, .. } => matches!(
+                source.kind(),
+                std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::AddrNotAvailable
+            ),
+            _ => false,
+        }
     }
 }
 

@@ -45,8 +45,9 @@ pub enum WaitReason {
         /// Whether it needs gVisor.
         gvisor: bool,
     },
-    /// Every suitable executor is busy or does not answer.
-    ExecutorsFull,
+    /// Every suitable executor is busy, does not answer or takes no work; why, in the words of one that
+    /// says so.
+    ExecutorsFull(Option<String>),
 }
 
 impl WaitReason {
@@ -63,7 +64,7 @@ impl WaitReason {
             Self::PoolSlots { .. } => "pool_slots",
             Self::Behind(_) => "behind",
             Self::NoExecutor { .. } => "no_executor",
-            Self::ExecutorsFull => "executors_full",
+            Self::ExecutorsFull(_) => "executors_full",
         }
     }
 
@@ -106,7 +107,10 @@ impl WaitReason {
                 "no executor with a working gVisor is registered".to_owned()
             }
             Self::NoExecutor { gvisor: false } => "no executor is registered".to_owned(),
-            Self::ExecutorsFull => "every suitable executor is busy or away".to_owned(),
+            Self::ExecutorsFull(None) => "every suitable executor is busy or away".to_owned(),
+            Self::ExecutorsFull(Some(why)) => {
+                format!("every suitable executor is busy or away; {why}")
+            }
         }
     }
 }
@@ -218,8 +222,19 @@ impl Engine {
         }
         match self.ready.ahead(slot) {
             Some(ahead) if ahead > 0 => WaitReason::Behind(ahead),
-            _ => WaitReason::ExecutorsFull,
+            _ => WaitReason::ExecutorsFull(self.unavailable(class)),
         }
+    }
+
+    /// Why a suitable executor takes no work, as it says itself.
+    fn unavailable(&self, class: crate::ready::Class) -> Option<String> {
+        let suitable = self
+            .executors
+            .values()
+            .filter(|executor| executor.suits(class));
+        let why =
+            suitable.filter_map(|e| Some(format!("{}: {}", e.row.name, e.unavailable.as_ref()?)));
+        why.min()
     }
 
     fn permit_reason(&self, active: &ActiveRun, slot: Slot, permit: &Permit) -> WaitReason {

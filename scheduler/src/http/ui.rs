@@ -1,7 +1,7 @@
 //! The web page's files, embedded in the program.
 //!
-//! Owns: serving `web/dist`. In a debug build the files are read from the disk, so that a page can be
-//! worked on without building this again.
+//! Owns: serving `web/dist`, embedded in every build: the server's user may not be able to read the folder
+//! it was built in.
 //!
 //! `index.html` is sent with a fresh nonce in place of every `__CSP_NONCE__`; the policy lets only
 //! styles and scripts with it, and files of our own, work.

@@ -147,7 +147,7 @@ pub fn wait(reason: &view::WaitReason, now: Micros) -> Wait {
         R::PoolSlots { pool, .. } => (WaitReason::PoolSlots, vec![format!("pool/{pool}")]),
         R::Behind(_) => (WaitReason::Behind, Vec::new()),
         R::NoExecutor { .. } => (WaitReason::NoExecutor, Vec::new()),
-        R::ExecutorsFull => (WaitReason::ExecutorsFull, Vec::new()),
+        R::ExecutorsFull(_) => (WaitReason::ExecutorsFull, Vec::new()),
     };
     Wait {
         reason: name,

@@ -51,7 +51,7 @@ pub(super) fn too_much(message: String) -> Cause {
     Cause::new(
         CauseKind::OutputLimit,
         message,
-        "write less, or raise `resources.disk` or the artifact's `max_bytes`",
+        "write less; for an artifact raise its `max_bytes`, for a full /out `resources.disk`",
     )
 }
 
