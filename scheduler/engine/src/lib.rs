@@ -8,6 +8,7 @@
 //! *Invariant*: nothing here reads a clock, draws a random number of its own, or does I/O.
 
 mod catalogue;
+mod claims;
 pub mod command;
 mod cost;
 mod engine;
@@ -16,6 +17,7 @@ mod leases;
 pub mod permits;
 pub mod plan;
 mod ready;
+mod reports;
 pub mod rows;
 mod runs;
 #[cfg(test)]
