@@ -284,11 +284,16 @@ fn another_encoding_is_refused() {
                 .unwrap();
         };
         // ICU knows no SQL_ASCII; before 15 there was no choice to make.
-        let version = sqlx::query_scalar::<_, i32>("SELECT current_setting('server_version_num')::int")
-            .fetch_one(&admin)
-            .await
-            .unwrap();
-        let provider = if version >= 150_000 { "LOCALE_PROVIDER libc" } else { "" };
+        let version =
+            sqlx::query_scalar::<_, i32>("SELECT current_setting('server_version_num')::int")
+                .fetch_one(&admin)
+                .await
+                .unwrap();
+        let provider = if version >= 150_000 {
+            "LOCALE_PROVIDER libc"
+        } else {
+            ""
+        };
         let form = format!("TEMPLATE template0 ENCODING 'SQL_ASCII' LOCALE 'C' {provider}");
         run(format!("CREATE DATABASE {ascii} {form}")).await;
         let opened = Store::open(&StoreUrl::Postgres(with_database(url, &ascii))).await;
