@@ -179,7 +179,7 @@ impl Attempt {
 }
 
 /// Writes bytes into the staging folder under their digest.
-fn stage_bytes(staging: &Path, bytes: &[u8]) -> std::io::Result<BlobEntry> {
+pub(super) fn stage_bytes(staging: &Path, bytes: &[u8]) -> std::io::Result<BlobEntry> {
     let digest = Digest::from_bytes(Sha256::digest(bytes).into());
     std::fs::write(staging.join(digest.hex()), bytes)?;
     Ok(BlobEntry {

@@ -9,6 +9,7 @@
 //!    └─ given back        └──────────┴──────────┴── where a restart comes back in
 //! ```
 
+mod bare_receipt;
 mod cleanup;
 mod finish;
 mod prepare;
@@ -20,7 +21,8 @@ use crate::logs::Spool;
 use crate::node::Node;
 use crate::registry::{Place, Stop};
 use crate::report::{Circumstances, Failure, failed};
-use belljar_api::executor::{Lease, Outcome, Phase};
+use bare_receipt::bare_receipt;
+use belljar_api::executor::{BlobEntry, Lease, Outcome, Phase};
 use belljar_ids::{Cause, Epoch};
 use belljar_sandbox::{AttemptName, SandboxError, StopReason};
 use std::collections::BTreeMap;
@@ -216,8 +218,30 @@ impl Attempt {
     async fn fail(&mut self, failure: Failure, start: Option<Start>) -> Ended {
         tracing::info!(attempt = %self.place.key(), cause = %failure.cause, message = failure.message, "failed");
         let circumstances = self.circumstances(start, false).await;
-        self.collected(failed(failure, &circumstances), Vec::new())
-            .await
+        let receipt = self.stage_bare_receipt(&failure, start.is_some());
+        let mut outcome = failed(failure, &circumstances);
+        let uploads = receipt.iter().map(|receipt| Upload {
+            digest: receipt.digest,
+            size: receipt.size,
+        });
+        let uploads = uploads.collect();
+        outcome.receipt = receipt;
+        self.collected(outcome, uploads).await
+    }
+
+    /// The receipt of an attempt that failed before there was anything to measure. None where this
+    /// host cannot even write that down; the failure is reported all the same.
+    fn stage_bare_receipt(&self, failure: &Failure, started: bool) -> Option<BlobEntry> {
+        let who = (self.node.home.id(), self.epoch);
+        let bytes = bare_receipt(&self.lease, &self.name, who, failure, started);
+        let staging = self.staging();
+        let staged =
+            std::fs::create_dir_all(&staging).and_then(|()| finish::stage_bytes(&staging, &bytes));
+        staged
+            .inspect_err(|error| {
+                tracing::warn!(attempt = %self.place.key(), %error, "failed to stage a receipt");
+            })
+            .ok()
     }
 
     /// Puts a fixed outcome into the journal.
